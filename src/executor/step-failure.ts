@@ -1,0 +1,23 @@
+import { OnggiError } from "../base/error.ts";
+import type { Op } from "../program/op.ts";
+
+/** A step that the kernel refused: which, as a command, and why. Made by `stepFailure` in the executor. */
+export class StepFailure extends OnggiError {
+  readonly part: "host" | "child" | "teardown" | "batch";
+  readonly index: number;
+  readonly op: Op;
+  /** Errno name such as `ENOSPC`. */
+  readonly errno: string;
+
+  constructor(failure: Pick<StepFailure, "part" | "index" | "op" | "errno">, message: string, hint?: string) {
+    super(failure.op.op === "exec" ? execCode(failure.errno) : "step_failed", message, { hint });
+    this.part = failure.part;
+    this.index = failure.index;
+    this.op = failure.op;
+    this.errno = failure.errno;
+  }
+}
+
+function execCode(errno: string): "command_not_found" | "command_not_executable" {
+  return errno === "ENOENT" ? "command_not_found" : "command_not_executable";
+}
