@@ -1,0 +1,110 @@
+import type {
+  ContainerConfig,
+  ContainerInfo,
+  ContainerStats,
+  EngineEvent,
+  ExecConfig,
+  ExecInfo,
+  HostInfo,
+  ImageInfo,
+  LogQuery,
+  OutputChunk,
+  ProcessStreams,
+  Progress,
+} from "./model.ts";
+
+/** What the doors hold. The class `Engine` (the library's face) implements it; `src/api` speaks only to this. */
+export interface EngineFace {
+  readonly containers: ContainersFace;
+  readonly images: ImagesFace;
+  readonly networks: NetworksFace;
+  readonly events: EventsFace;
+  info(): Promise<HostInfo>;
+}
+
+/** Every `key` is an id, an unambiguous prefix of one, or a name (with or without a leading slash); unknown: `not_found`. */
+export interface ContainersFace {
+  create(config: ContainerConfig): Promise<{ readonly id: string; readonly warnings: readonly string[] }>;
+  get(key: string): ContainerInfo;
+  list(): readonly ContainerInfo[];
+  /** Attach before `start` and nothing of the output is missed. */
+  start(key: string): Promise<"started" | "already_running">;
+  /** `timeoutSeconds` undefined: the container's own; -1 waits for ever. */
+  stop(key: string, options?: { readonly signal?: string; readonly timeoutSeconds?: number }): Promise<"stopped" | "not_running">;
+  kill(key: string, signal?: string): Promise<void>;
+  restart(key: string, options?: { readonly signal?: string; readonly timeoutSeconds?: number }): Promise<void>;
+  remove(key: string, options?: { readonly force?: boolean; readonly volumes?: boolean }): Promise<void>;
+  prune(accept: (info: ContainerInfo) => boolean): Promise<{ readonly ids: readonly string[]; readonly bytes: number }>;
+  pause(key: string): Promise<void>;
+  unpause(key: string): Promise<void>;
+  rename(key: string, name: string): Promise<void>;
+  resize(key: string, rows: number, columns: number): void;
+  /** `removed` rejects with `not_found` only when it doesn't exist at the call. */
+  wait(
+    key: string,
+    condition: "not-running" | "next-exit" | "removed",
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<{ readonly exitCode: number; readonly error: string }>;
+  /** `logs`: what was kept so far comes first. */
+  attach(key: string, options: { readonly stdin: boolean; readonly stdout: boolean; readonly stderr: boolean; readonly logs?: boolean }): Promise<ProcessStreams>;
+  logs(key: string, query: LogQuery): AsyncIterable<OutputChunk>;
+  /** Columns and rows as `ps` gives them. */
+  top(key: string, psArguments: readonly string[]): Promise<{ readonly titles: readonly string[]; readonly processes: readonly (readonly string[])[] }>;
+  stats(key: string): Promise<ContainerStats>;
+  /** Bytes of the writable layer and of the whole tree. */
+  size(key: string): Promise<{ readonly writableBytes: number; readonly rootfsBytes: number }>;
+  /** The bash script that makes the same container; of one that exists, or of a request (nothing is made). */
+  explain(what: string | ContainerConfig): Promise<string>;
+
+  createExec(key: string, config: ExecConfig): Promise<string>;
+  getExec(id: string): ExecInfo;
+  /** Resolves once it runs; the streams end when it ended. */
+  startExec(id: string, options?: { readonly terminalSize?: readonly [number, number] }): Promise<ProcessStreams>;
+  /** Resolves with the exit code. */
+  waitExec(id: string): Promise<number>;
+  resizeExec(id: string, rows: number, columns: number): void;
+}
+
+export interface RegistryLogin {
+  readonly username: string;
+  readonly password: string;
+}
+
+export interface ImagesFace {
+  /** By reference, id, or unambiguous prefix of an id. */
+  get(key: string): Promise<ImageInfo>;
+  list(): Promise<readonly ImageInfo[]>;
+  pull(reference: string, options: { readonly platform?: string; readonly login?: RegistryLogin; readonly signal?: AbortSignal }): AsyncIterable<Progress>;
+  push(reference: string, options: { readonly login?: RegistryLogin; readonly signal?: AbortSignal }): AsyncIterable<Progress>;
+  /** A docker archive or an OCI layout, plain, gzip or zstd. */
+  load(archive: AsyncIterable<Uint8Array>, options?: { readonly signal?: AbortSignal }): AsyncIterable<Progress>;
+  /** An archive that is docker's and OCI's at once. */
+  save(keys: readonly string[], options?: { readonly signal?: AbortSignal }): AsyncIterable<Uint8Array>;
+  tag(key: string, reference: string): Promise<void>;
+  /** What was untagged and deleted, in Docker's order. */
+  remove(key: string, options?: { readonly force?: boolean; readonly prune?: boolean }): Promise<readonly ({ readonly untagged: string } | { readonly deleted: string })[]>;
+  prune(options: { readonly all: boolean; readonly accept?: (info: ImageInfo) => boolean }): Promise<{ readonly deleted: readonly string[]; readonly bytes: number }>;
+  /** Makes an image of the host's own programs. Missing ones are named in the progress. */
+  fromHost(options: { readonly reference: string; readonly programs?: readonly string[] }): AsyncIterable<Progress>;
+}
+
+export interface NetworkInfo {
+  readonly id: string;
+  readonly name: string;
+  readonly driver: "bridge" | "host" | "null";
+  readonly subnet: string;
+  readonly gateway: string;
+  readonly bridge: string;
+  readonly createdAtMs: number;
+  readonly containers: readonly { readonly id: string; readonly name: string; readonly endpointId: string; readonly mac: string; readonly address: string }[];
+}
+
+export interface NetworksFace {
+  get(key: string): NetworkInfo;
+  list(): readonly NetworkInfo[];
+}
+
+export interface EventsFace {
+  /** Past events from `sinceMs`, then what happens, until `untilMs` or the signal. */
+  subscribe(options: { readonly sinceMs?: number; readonly untilMs?: number; readonly signal?: AbortSignal }): AsyncIterable<EngineEvent>;
+}
