@@ -1,14 +1,16 @@
 import { createHash } from "node:crypto";
 import { OnggiError } from "../base/error.ts";
 
-/** Hash of stored bytes: a blob's name. */
-export type Digest = `sha256:${string}` & { readonly kind?: "digest" };
+declare const kind: unique symbol;
+
+/** Hash of stored bytes: a blob's name, `sha256:` and 64 digits. */
+export type Digest = string & { readonly [kind]: "digest" };
 
 /** Hash of a layer's plain tar, whatever it is compressed with. */
-export type DiffId = `sha256:${string}` & { readonly kind?: "diffId" };
+export type DiffId = string & { readonly [kind]: "diffId" };
 
 /** Hash of a stack of layers: names a committed snapshot. */
-export type ChainId = `sha256:${string}` & { readonly kind?: "chainId" };
+export type ChainId = string & { readonly [kind]: "chainId" };
 
 const sha256 = /^sha256:[0-9a-f]{64}$/;
 
@@ -33,7 +35,7 @@ export function isDigest(text: unknown): text is Digest {
 
 /** The digest of bytes in memory. */
 export function digestOf(bytes: string | Uint8Array): Digest {
-  return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+  return parseDigest(`sha256:${createHash("sha256").update(bytes).digest("hex")}`);
 }
 
 /** The 64 digits after `sha256:`. */
@@ -56,7 +58,7 @@ export function chainIds(diffIds: readonly DiffId[]): readonly ChainId[] {
   const chain: ChainId[] = [];
   for (const diffId of diffIds) {
     const below = chain.at(-1);
-    chain.push((below === undefined ? diffId : digestOf(`${below} ${diffId}`)) as string as ChainId);
+    chain.push(parseChainId(below === undefined ? diffId : digestOf(`${below} ${diffId}`)));
   }
   return chain;
 }

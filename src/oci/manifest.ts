@@ -1,5 +1,5 @@
 import { OnggiError } from "../base/error.ts";
-import { type Digest, type DiffId, isDigest } from "./digest.ts";
+import { type Digest, type DiffId, isDigest, parseDiffId } from "./digest.ts";
 import type { Platform } from "./platform.ts";
 
 export const mediaTypes = {
@@ -112,7 +112,7 @@ export function parseImageConfig(bytes: Uint8Array, what: string): ImageConfigFi
     architecture: optional(value["architecture"], "string", `${what}: architecture`) ?? "",
     os: optional(value["os"], "string", `${what}: os`) || "linux",
     ...(config === undefined ? {} : { config: parseRunConfig(config, `${what}: config`) }),
-    rootfs: { type: "layers", diff_ids: diffIds as DiffId[] },
+    rootfs: { type: "layers", diff_ids: diffIds.map(parseDiffId) },
     history: history.map((entry, index) => parseHistory(object(entry, `${what}: history[${index}]`), what)),
   };
 }
