@@ -1,0 +1,248 @@
+import { isOnggiError, messageOf, OnggiError } from "../base/error.ts";
+import { parseSignal } from "../base/signal.ts";
+import type { Monitor } from "../executor/executor.ts";
+import type { ExitRecord } from "../program/op.ts";
+import type { Container, Run } from "./container.ts";
+import type { ContainerRecord, LastRun } from "./container-record.ts";
+import type { ContainerStore, LaunchRecord } from "./container-store.ts";
+import type { Events } from "./events.ts";
+import type { Launcher } from "./launcher.ts";
+import { nextDelayMs, wantsRestart } from "./restart-policy.ts";
+
+const sigkill = 9;
+const defaultStopTimeoutSeconds = 10;
+
+/** The rules of a container's life: start, exit, restart, stop. */
+export class ContainerLife {
+  readonly #store: ContainerStore;
+  readonly #events: Events;
+  readonly #launcher: Launcher;
+  readonly #autoRemove: (container: Container) => Promise<void>;
+  #closing = false;
+
+  constructor(parts: { store: ContainerStore; events: Events; launcher: Launcher; autoRemove: (container: Container) => Promise<void> }) {
+    this.#store = parts.store;
+    this.#events = parts.events;
+    this.#launcher = parts.launcher;
+    this.#autoRemove = parts.autoRemove;
+  }
+
+  start(container: Container): Promise<"started" | "already_running"> {
+    return container.changes.run(async () => {
+      if (container.isPaused) {
+        throw new OnggiError("conflict", "cannot start a paused container, try unpause instead");
+      }
+      if (container.isRunning) return "already_running";
+      if (container.phase === "removing" || container.phase === "dead") {
+        throw new OnggiError("conflict", `container ${container.id} is marked for removal and cannot be started`);
+      }
+      this.#stopRestarting(container);
+      container.isStopping = false;
+      container.restartDelayMs = 0;
+      await this.#setRecord(container, { restartCount: 0, stoppedByUser: false });
+      await this.#launch(container);
+      return "started";
+    });
+  }
+
+  /** Takes over a run that an engine before this one began. */
+  adopt(container: Container, monitor: Monitor, launch: LaunchRecord): void {
+    this.#follow(container, monitor, launch);
+  }
+
+  async stop(container: Container, options: { readonly signal?: string; readonly timeoutSeconds?: number } = {}): Promise<"stopped" | "not_running"> {
+    container.isStopping = true;
+    const signal = parseSignal(options.signal ?? container.record.stopSignal);
+    const wasRestarting = this.#stopRestarting(container);
+    const run = container.run;
+    if (run === undefined || run.hasExited) {
+      if (wasRestarting) await this.#setRecord(container, { stoppedByUser: true, wasRunning: false });
+      return wasRestarting ? "stopped" : "not_running";
+    }
+    const timeoutSeconds = options.timeoutSeconds ?? container.record.config.stopTimeoutSeconds ?? defaultStopTimeoutSeconds;
+    await this.#setRecord(container, { stoppedByUser: true });
+    run.monitor.kill(signal);
+    await this.#thaw(container);
+    if (!(await exitsWithin(run, timeoutSeconds))) {
+      run.monitor.kill(sigkill);
+      await run.exited;
+    }
+    this.#emit(container, "stop");
+    return "stopped";
+  }
+
+  async kill(container: Container, signalText: string): Promise<void> {
+    const signal = parseSignal(signalText);
+    const run = container.runningRun();
+    if (signal === sigkill || signal === parseSignal(container.record.stopSignal)) container.isStopping = true;
+    run.monitor.kill(signal);
+    this.#emit(container, "kill", { signal: String(signal) });
+    if (signal !== sigkill) return;
+    await this.#thaw(container);
+    await run.exited;
+  }
+
+  async pause(container: Container): Promise<void> {
+    const run = container.runningRun();
+    if (container.isPaused) throw new OnggiError("conflict", `container ${container.id} is already paused`);
+    await this.#launcher.freeze(container.id);
+    this.#setLaunch(container, run, { ...run.launch, paused: true });
+    this.#emit(container, "pause");
+  }
+
+  async unpause(container: Container): Promise<void> {
+    container.runningRun();
+    if (!container.isPaused) throw new OnggiError("conflict", `container ${container.id} is not paused`);
+    await this.#thaw(container);
+    this.#emit(container, "unpause");
+  }
+
+  /** Restart policies do nothing more; containers go on. */
+  close(containers: Iterable<Container>): void {
+    this.#closing = true;
+    for (const container of containers) {
+      clearTimeout(container.restartTimer);
+      container.run?.monitor.disconnect();
+    }
+  }
+
+  async #launch(container: Container): Promise<void> {
+    await container.run?.finished;
+    try {
+      const { monitor, launch } = await this.#launcher.launch(container);
+      this.#follow(container, monitor, launch);
+    } catch (error) {
+      container.session.abandon();
+      const last = { ...container.record.last, exitCode: startFailureStatus(error), error: messageOf(error) };
+      await this.#setRecord(container, { last, wasRunning: false });
+      if (container.record.config.autoRemove === true) await this.#autoRemove(container);
+      throw error;
+    }
+    this.#emit(container, "start");
+    if (container.record.config.restart !== undefined) await this.#setRecord(container, { wasRunning: true });
+  }
+
+  #follow(container: Container, monitor: Monitor, launch: LaunchRecord): void {
+    const exited = Promise.withResolvers<void>();
+    const finished = Promise.withResolvers<void>();
+    const run: Run = { monitor, launch, hasExited: false, exited: exited.promise, finished: finished.promise };
+    container.run = run;
+    container.session.begin(monitor);
+    monitor.onOom(() => this.#emit(container, "oom"));
+    void this.#untilEnd(container, run, exited.resolve).finally(finished.resolve);
+  }
+
+  /** From the exit to the end of the teardown, then what a policy wants. */
+  async #untilEnd(container: Container, run: Run, resolveExited: () => void): Promise<void> {
+    const exit = await run.monitor.exited.catch(() => undefined);
+    if (this.#closing && exit === undefined) return;
+    const last = exit === undefined ? await this.#lastOfLost(container, run) : await this.#lastOf(container, run, exit);
+    run.hasExited = true;
+    container.phase = undefined;
+    const restarts = !container.isStopping && !this.#closing && wantsRestart(container.record.config.restart, last.exitCode, container.record.restartCount);
+    const saved = this.#setRecord(container, { last, wasRunning: restarts });
+    if (restarts) container.phase = "restarting";
+    this.#emit(container, "die", { exitCode: String(last.exitCode), execDuration: String(Math.round((last.finishedAtMs - last.startedAtMs) / 1000)) });
+    container.tellExit();
+    resolveExited();
+
+    await run.monitor.tornDown.catch(() => {});
+    container.session.end();
+    container.tellEnd();
+    await saved;
+    this.#store.clearLaunch(container.id);
+    this.#launcher.release(container);
+    container.run = undefined;
+    // Not awaited: whoever removes or restarts waits for this run to be finished first.
+    if (restarts) this.#restartLater(container, last);
+    else if (container.record.config.autoRemove === true) void container.changes.run(() => this.#autoRemove(container)).catch(() => {});
+  }
+
+  async #lastOf(container: Container, run: Run, exit: ExitRecord): Promise<LastRun> {
+    const error = exit.oomKills > 0 ? await this.#launcher.explainOom(container, exit) : "";
+    return {
+      exitCode: exit.status,
+      error,
+      oomKilled: exit.oomKills > 0,
+      startedAtMs: run.launch.startedAtMs,
+      finishedAtMs: Number(exit.finishedAtNs / 1_000_000n),
+    };
+  }
+
+  /** The monitor is gone without a word: nobody keeps the output or would see the exit, so the container ends. */
+  async #lastOfLost(container: Container, run: Run): Promise<LastRun> {
+    const error = await this.#launcher.endLost(container, run.launch);
+    return { exitCode: 137, error, oomKilled: false, startedAtMs: run.launch.startedAtMs, finishedAtMs: Date.now() };
+  }
+
+  #restartLater(container: Container, last: LastRun): void {
+    container.restartDelayMs = nextDelayMs(container.restartDelayMs, last.finishedAtMs - last.startedAtMs);
+    container.restartTimer = setTimeout(() => void this.#restart(container), container.restartDelayMs);
+  }
+
+  async #restart(container: Container): Promise<void> {
+    await container.changes.run(async () => {
+      if (container.phase !== "restarting" || container.isStopping || this.#closing) return;
+      await this.#setRecord(container, { restartCount: container.record.restartCount + 1 });
+      try {
+        await this.#launch(container);
+        container.phase = undefined;
+      } catch (error) {
+        const { last, restartCount, config } = container.record;
+        if (wantsRestart(config.restart, startFailureStatus(error), restartCount)) this.#restartLater(container, { ...last, finishedAtMs: last.startedAtMs });
+        else container.phase = undefined;
+      }
+    });
+  }
+
+  #stopRestarting(container: Container): boolean {
+    clearTimeout(container.restartTimer);
+    if (container.phase !== "restarting") return false;
+    container.phase = undefined;
+    return true;
+  }
+
+  async #thaw(container: Container): Promise<void> {
+    const run = container.run;
+    if (run === undefined || !run.launch.paused) return;
+    await this.#launcher.thaw(container.id);
+    this.#setLaunch(container, run, { ...run.launch, paused: false });
+  }
+
+  #setLaunch(container: Container, run: Run, launch: LaunchRecord): void {
+    run.launch = launch;
+    this.#store.saveLaunch(container.id, launch);
+  }
+
+  async #setRecord(container: Container, change: Partial<ContainerRecord>): Promise<void> {
+    const changes = Object.entries(change) as [keyof ContainerRecord, unknown][];
+    if (changes.every(([key, value]) => container.record[key] === value)) return;
+    container.record = { ...container.record, ...change };
+    await this.#store.save(container.record);
+  }
+
+  #emit(container: Container, action: string, attributes: Readonly<Record<string, string>> = {}): void {
+    const { name, image, labels } = container.record;
+    this.#events.emit("container", action, container.id, { ...labels, image: image.reference, name, ...attributes });
+  }
+}
+
+/** Docker's: 127 and 126 as a shell has them, 128 for what failed before. */
+function startFailureStatus(error: unknown): number {
+  if (isOnggiError(error, "command_not_found")) return 127;
+  if (isOnggiError(error, "command_not_executable")) return 126;
+  return 128;
+}
+
+async function exitsWithin(run: Run, seconds: number): Promise<boolean> {
+  if (seconds < 0) {
+    await run.exited;
+    return true;
+  }
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), seconds * 1000);
+  });
+  const exited = run.exited.then(() => true as const);
+  return Promise.race([exited, timeout]).finally(() => clearTimeout(timer));
+}

@@ -1,0 +1,370 @@
+import { randomBytes } from "node:crypto";
+import { OnggiError } from "../base/error.ts";
+import { withUndo } from "../base/undo.ts";
+import { Container, type InfoExtras, infoOf } from "./container.ts";
+import { ContainerLife } from "./container-life.ts";
+import type { ContainerNames } from "./container-names.ts";
+import { type ContainerRecord, neverRan } from "./container-record.ts";
+import type { ContainerStore } from "./container-store.ts";
+import type { ContainersFace } from "./engine.ts";
+import type { Events } from "./events.ts";
+import { Execs } from "./execs.ts";
+import type { Launcher } from "./launcher.ts";
+import { queryLog } from "./log-query.ts";
+import { mergeImage } from "./merge-image.ts";
+import type {
+  ContainerConfig,
+  ContainerInfo,
+  ContainerStats,
+  ExecConfig,
+  ExecInfo,
+  ImageConfig,
+  LogQuery,
+  OutputChunk,
+  ProcessStreams,
+} from "./model.ts";
+import { generateName } from "./name-generator.ts";
+import { processTable } from "./process-table.ts";
+import { wantsStartAtBoot } from "./restart-policy.ts";
+
+const shortIdLength = 12;
+/** How long a forced removal lets attached clients read the last output. */
+const lastOutputMs = 2000;
+
+/** An image as far as a container needs it. */
+export interface ImageForContainer {
+  readonly id: string;
+  readonly reference: string;
+  readonly config: ImageConfig;
+  readonly chainId: string | undefined;
+}
+
+export interface ContainersParts {
+  readonly names: ContainerNames;
+  readonly store: ContainerStore;
+  readonly events: Events;
+  readonly launcher: Launcher;
+  /** @throws OnggiError `not_found` */
+  resolveImage(key: string): Promise<ImageForContainer>;
+}
+
+/** The containers of one data root. */
+export class Containers implements ContainersFace {
+  readonly #parts: ContainersParts;
+  readonly #life: ContainerLife;
+  readonly #execs: Execs;
+
+  constructor(parts: ContainersParts) {
+    this.#parts = parts;
+    const { store, events, launcher } = parts;
+    this.#life = new ContainerLife({ store, events, launcher, autoRemove: (container) => this.#removeNow(container) });
+    this.#execs = new Execs(launcher, events);
+  }
+
+  /** Takes in what an earlier engine left: adopts what runs, records what ended, starts what a policy wants. */
+  async restore(records: readonly ContainerRecord[]): Promise<void> {
+    const containers = records.map((record) => new Container(record));
+    for (const container of containers) this.#parts.names.add(container);
+    for (const container of containers) await this.#restoreOne(container);
+  }
+
+  async create(config: ContainerConfig): Promise<{ readonly id: string; readonly warnings: readonly string[] }> {
+    const { names, store, events, launcher } = this.#parts;
+    const record = await this.#draft(config);
+    const { id } = record;
+    const warnings = launcher.validate(record);
+    return withUndo(async (undo) => {
+      names.reserve(record.name, id);
+      undo(() => names.release(record.name));
+      undo(() => store.remove(id));
+      store.create(id);
+      undo(() => launcher.discardRootfs(id));
+      await launcher.prepareRootfs(record);
+      await store.save(record);
+      const container = new Container(record);
+      names.add(container);
+      events.emit("container", "create", id, { ...record.labels, image: record.image.reference, name: record.name });
+      return { id, warnings };
+    });
+  }
+
+  get(key: string): ContainerInfo {
+    return this.#info(this.#find(key));
+  }
+
+  list(): readonly ContainerInfo[] {
+    return [...this.#parts.names.all].map((container) => this.#info(container)).sort((a, b) => b.createdAtMs - a.createdAtMs);
+  }
+
+  start(key: string): Promise<"started" | "already_running"> {
+    return this.#life.start(this.#find(key));
+  }
+
+  stop(key: string, options?: { readonly signal?: string; readonly timeoutSeconds?: number }): Promise<"stopped" | "not_running"> {
+    return this.#life.stop(this.#find(key), options);
+  }
+
+  kill(key: string, signal = "SIGKILL"): Promise<void> {
+    return this.#life.kill(this.#find(key), signal);
+  }
+
+  async restart(key: string, options?: { readonly signal?: string; readonly timeoutSeconds?: number }): Promise<void> {
+    const container = this.#find(key);
+    // A container that goes with its end would be gone before it could start again.
+    if (container.record.config.autoRemove === true && container.isRunning) {
+      throw new OnggiError("conflict", `container ${container.id} is removed when it stops, so it can't be restarted`);
+    }
+    await this.#life.stop(container, options);
+    await this.#life.start(container);
+    this.#parts.events.emit("container", "restart", container.id, { name: container.record.name, image: container.record.image.reference });
+  }
+
+  async remove(key: string, options: { readonly force?: boolean; readonly volumes?: boolean } = {}): Promise<void> {
+    const container = this.#find(key);
+    if (container.phase === "removing") {
+      throw new OnggiError("conflict", `removal of container ${key} is already in progress`);
+    }
+    if (container.isRunning && options.force !== true) {
+      const state = container.isPaused ? "paused" : "running";
+      throw new OnggiError(
+        "conflict",
+        `cannot remove container "/${container.record.name}": container is ${state}: stop the container before removing or force remove`,
+      );
+    }
+    if (container.isRunning) await this.#life.kill(container, "SIGKILL");
+    else await this.#life.stop(container);
+    await container.changes.run(() => this.#removeNow(container));
+  }
+
+  async prune(accept: (info: ContainerInfo) => boolean): Promise<{ readonly ids: readonly string[]; readonly bytes: number }> {
+    const ids: string[] = [];
+    let bytes = 0;
+    for (const info of this.list()) {
+      if (!["created", "exited", "dead"].includes(info.state.status) || !accept(info)) continue;
+      const { writableBytes } = await this.size(info.id);
+      await this.remove(info.id);
+      ids.push(info.id);
+      bytes += writableBytes;
+    }
+    return { ids, bytes };
+  }
+
+  pause(key: string): Promise<void> {
+    return this.#life.pause(this.#find(key));
+  }
+
+  unpause(key: string): Promise<void> {
+    return this.#life.unpause(this.#find(key));
+  }
+
+  async rename(key: string, name: string): Promise<void> {
+    const { names, store, events } = this.#parts;
+    const container = this.#find(key);
+    const wanted = name.replace(/^\//, "");
+    await container.changes.run(async () => {
+      const old = container.record.name;
+      if (wanted === old) {
+        throw new OnggiError("invalid", "Renaming a container with the same name as its current name");
+      }
+      names.reserve(wanted, container.id);
+      try {
+        await store.save({ ...container.record, name: wanted });
+      } catch (error) {
+        names.release(wanted);
+        throw error;
+      }
+      container.record = { ...container.record, name: wanted };
+      names.release(old);
+      events.emit("container", "rename", container.id, { name: wanted, oldName: `/${old}`, image: container.record.image.reference });
+    });
+  }
+
+  resize(key: string, rows: number, columns: number): void {
+    this.#find(key).runningRun().monitor.resize(rows, columns);
+  }
+
+  async wait(
+    key: string,
+    condition: "not-running" | "next-exit" | "removed",
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<{ readonly exitCode: number; readonly error: string }> {
+    const container = this.#find(key);
+    if (condition === "removed") return container.removal(options.signal);
+    const isOver = !container.isRunning && container.phase !== "restarting";
+    if (condition === "not-running" && isOver) {
+      const { exitCode, error } = container.record.last;
+      return { exitCode, error };
+    }
+    return container.nextExit(options.signal);
+  }
+
+  async attach(
+    key: string,
+    options: { readonly stdin: boolean; readonly stdout: boolean; readonly stderr: boolean; readonly logs?: boolean },
+  ): Promise<ProcessStreams> {
+    const container = this.#find(key);
+    if (container.isPaused) {
+      throw new OnggiError("conflict", `container ${key} is paused, unpause the container before attach`);
+    }
+    const streams = container.session.attach({ ...options, stdin: options.stdin && container.record.config.openStdin === true });
+    if (options.logs !== true) return streams;
+    const kept = this.logs(key, { stdout: options.stdout, stderr: options.stderr, follow: false, timestamps: false });
+    return { ...streams, output: joined(kept, streams.output) };
+  }
+
+  async *logs(key: string, query: LogQuery): AsyncGenerator<OutputChunk> {
+    const container = this.#find(key);
+    const place = this.#parts.launcher.logPlace(container.record);
+    if (place.format === 0) {
+      throw new OnggiError("unsupported", "configured logging driver does not support reading", {
+        hint: `container ${container.record.name} was made with --log-driver none.`,
+      });
+    }
+    yield* queryLog(place, query, { isAlive: () => container.run !== undefined, onEnd: (listener) => container.onEnd(listener) });
+  }
+
+  async top(key: string, psArguments: readonly string[]): ReturnType<ContainersFace["top"]> {
+    const container = this.#find(key);
+    container.runningRun();
+    return processTable(this.#parts.launcher.pids(container.id), psArguments);
+  }
+
+  async stats(key: string): Promise<ContainerStats> {
+    return this.#parts.launcher.stats(this.#find(key));
+  }
+
+  async size(key: string): Promise<{ readonly writableBytes: number; readonly rootfsBytes: number }> {
+    return this.#parts.launcher.size(this.#find(key).record);
+  }
+
+  async explain(what: string | ContainerConfig): Promise<string> {
+    if (typeof what === "string") return this.#parts.launcher.explain(this.#find(what).record);
+    const record = await this.#draft(what);
+    this.#parts.launcher.validate(record);
+    return this.#parts.launcher.explain(record);
+  }
+
+  async createExec(key: string, config: ExecConfig): Promise<string> {
+    const container = this.#find(key);
+    container.runningRun();
+    if (container.isPaused) throw new OnggiError("conflict", `container ${key} is paused, unpause the container before exec`);
+    return this.#execs.create(container, config);
+  }
+
+  getExec(id: string): ExecInfo {
+    return this.#execs.get(id);
+  }
+
+  startExec(id: string, options: { readonly terminalSize?: readonly [number, number] } = {}): Promise<ProcessStreams> {
+    return this.#execs.start(id, options);
+  }
+
+  waitExec(id: string): Promise<number> {
+    return this.#execs.wait(id);
+  }
+
+  resizeExec(id: string, rows: number, columns: number): void {
+    this.#execs.resize(id, rows, columns);
+  }
+
+  /** Ids of the containers that stand on an image. */
+  usersOf(imageId: string): readonly { readonly id: string; readonly running: boolean }[] {
+    return [...this.#parts.names.all]
+      .filter((container) => container.record.image.id === imageId)
+      .map((container) => ({ id: container.id, running: container.isRunning }));
+  }
+
+  /** Lets go of all: containers go on. */
+  close(): void {
+    this.#life.close(this.#parts.names.all);
+  }
+
+  /** The record of a container that isn't made yet. */
+  async #draft(config: ContainerConfig): Promise<ContainerRecord> {
+    const { names } = this.#parts;
+    const image = await this.#parts.resolveImage(config.image);
+    const id = newId(names);
+    return {
+      format: 1,
+      id,
+      name: config.name?.replace(/^\//, "") || generateName((name) => names.isTaken(name)),
+      config,
+      image,
+      ...mergeImage(config, image.config),
+      hostname: config.hostname || id.slice(0, shortIdLength),
+      createdAtMs: Date.now(),
+      last: neverRan,
+      restartCount: 0,
+      stoppedByUser: false,
+      wasRunning: false,
+    };
+  }
+
+  async #restoreOne(container: Container): Promise<void> {
+    const { launcher, store } = this.#parts;
+    const found = await launcher.recover(container);
+    if (found.kind === "running") {
+      this.#life.adopt(container, found.monitor, found.launch);
+      return;
+    }
+    if (found.kind === "ended") {
+      container.record = { ...container.record, last: found.last };
+      await store.save(container.record);
+      store.clearLaunch(container.id);
+    }
+    const { config, last } = container.record;
+    if (config.autoRemove === true && last.finishedAtMs > 0) await this.#removeNow(container);
+    else if (wantsStartAtBoot(config.restart, container.record)) void this.#life.start(container).catch(() => {});
+  }
+
+  async #removeNow(container: Container): Promise<void> {
+    const { names, store, events, launcher } = this.#parts;
+    if (!names.has(container.id)) return;
+    container.phase = "removing";
+    try {
+      const run = container.run;
+      if (run !== undefined) {
+        const timer = setTimeout(() => container.session.end(), lastOutputMs);
+        await run.finished;
+        clearTimeout(timer);
+      }
+      container.session.abandon();
+      await launcher.discardRootfs(container.id);
+      store.remove(container.id);
+    } catch (error) {
+      container.phase = "dead";
+      throw error;
+    }
+    names.remove(container);
+    this.#execs.forget(container);
+    events.emit("container", "destroy", container.id, {
+      ...container.record.labels,
+      image: container.record.image.reference,
+      name: container.record.name,
+    });
+    container.tellRemoval();
+  }
+
+  #find(key: string): Container {
+    return this.#parts.names.find(key);
+  }
+
+  #info(container: Container): ContainerInfo {
+    const { launcher } = this.#parts;
+    const extras: InfoExtras = launcher.describe(container.record);
+    return infoOf(container, extras);
+  }
+}
+
+function newId(names: ContainerNames): string {
+  for (;;) {
+    const id = randomBytes(32).toString("hex");
+    // Docker's clients take an id of digits only for a number.
+    if (!/^\d+$/.test(id.slice(0, shortIdLength)) && !names.has(id)) return id;
+  }
+}
+
+async function* joined(first: AsyncIterable<OutputChunk>, then: AsyncIterable<OutputChunk>): AsyncGenerator<OutputChunk> {
+  yield* first;
+  yield* then;
+}
