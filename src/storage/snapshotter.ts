@@ -13,12 +13,14 @@ export type SnapshotName = string;
 export interface Snapshotter {
   readonly driver: string;
   readonly traits: DriverTraits;
+  /** What opening had to mend, a sentence each; empty after a clean end. */
+  readonly repairs: readonly string[];
   /** Starts an active snapshot on `parent`, or on nothing. `conflict` when the key is in use, `not_found` for the parent. */
-  prepare(key: string, parent?: SnapshotName): Promise<readonly Mount[]>;
-  /** The mounts of an active snapshot or view that is there. */
+  prepare(key: string, parent?: SnapshotName, options?: PrepareOptions): Promise<readonly Mount[]>;
+  /** The mounts of an active snapshot or view that is there. Ask anew before each mounting. */
   mounts(key: string): readonly Mount[];
   /** Like prepare, but read-only: a view is removed, never committed. */
-  view(key: string, parent: SnapshotName): Promise<readonly Mount[]>;
+  view(key: string, parent: SnapshotName, options?: PrepareOptions): Promise<readonly Mount[]>;
   /** Freezes `key` as `name`; the key is free afterwards. A name that is there already: the key is removed instead. */
   commit(key: string, name: SnapshotName): Promise<void>;
   /** Deletes a snapshot; `in_use` while another stands on it. Quick: the tree goes to a trash that is emptied later. */
@@ -27,13 +29,21 @@ export interface Snapshotter {
   stat(id: string): SnapshotInfo;
   list(): IterableIterator<SnapshotInfo>;
   /** Bytes and inodes that belong to this snapshot alone. */
-  usage(id: string): Promise<{ readonly bytes: number; readonly inodes: number }>;
+  usage(id: string): Promise<Usage>;
   /** Where a layer's entries are written to make an active snapshot, and how whiteouts are spelt there. */
-  writable(key: string): { readonly directory: string; readonly whiteouts: "overlay" | "remove" };
+  writable(key: string): WritableTree;
   /** What `inspect` shows as GraphDriver.Data. */
   describe(key: string): Readonly<Record<string, string>>;
-  /** Resolves when the trash is empty. */
+  /** Resolves when the trash is empty, or after a while: the next open goes on with it. */
   close(): Promise<void>;
+}
+
+export interface PrepareOptions {
+  /**
+   * False for what a power cut may take (`--rm` containers, layers being unpacked): nothing waits for the disk. It still
+   * survives the death of every process. Default: true.
+   */
+  readonly durable?: boolean;
 }
 
 export interface SnapshotInfo {
@@ -43,25 +53,52 @@ export interface SnapshotInfo {
   readonly parent: SnapshotName | undefined;
 }
 
+export interface Usage {
+  readonly bytes: number;
+  readonly inodes: number;
+}
+
+export interface WritableTree {
+  readonly directory: string;
+  readonly whiteouts: "overlay" | "remove";
+}
+
 export interface DriverTraits {
   readonly write: "copy-on-write" | "redirect-on-write" | "copy";
   readonly unit: "file" | "block" | "extent";
 }
 
-/** The few methods one filesystem must supply; `openSnapshotter` completes them with keys, parents and states. */
+/**
+ * The few methods one filesystem must supply; `openSnapshotter` completes them with keys, parents and states.
+ *
+ * An `id` is a short hexadecimal name that the bookkeeping chose. Views have no tree: they show their parents.
+ */
 export interface SnapshotDriver {
   readonly name: string;
   readonly traits: DriverTraits;
-  /** Makes the writable tree `id` on `parents` (nearest first). Several calls for different ids may run at once. */
-  create(id: string, parents: readonly string[]): Promise<void>;
-  /** Called before a tree is frozen. */
-  freeze?(id: string): Promise<void>;
-  /** Makes the tree vanish from its place at once (rename to `trash`); deleting may take its time. */
-  discard(id: string, trash: string): Promise<void>;
-  mounts(id: string, parents: readonly string[], writable: boolean): readonly Mount[];
-  writable(id: string): { readonly directory: string; readonly whiteouts: "overlay" | "remove" };
-  usage(id: string): Promise<{ readonly bytes: number; readonly inodes: number }>;
+  /** The ids that have a tree, whole or half made: start-up discards those that nobody knows. */
+  list(): readonly string[];
+  /** False for a tree that a power cut left half made. */
+  isWhole(id: string): boolean;
+  /**
+   * Makes the writable tree `id` on `parents` (nearest first), or completes it. Several calls for different ids may run at
+   * once. An empty tree needn't reach the disk, since start-up makes it again; a copied one must, when `durable`.
+   */
+  create(id: string, parents: readonly string[], how: { readonly durable: boolean }): Promise<void>;
+  /** Called before a tree becomes a parent: resolves when all in it is on the disk. */
+  freeze(id: string, parents: readonly string[]): Promise<void>;
+  /** Makes the tree vanish from its place at once (rename to `trash`, a name to come); deleting may take its time. */
+  discard(id: string, trash: string): void;
+  /** `durable` false: what is written need never reach the disk. Asked anew before each mounting. */
+  mounts(id: string, parents: readonly string[], how: MountChoice): readonly Mount[];
+  writable(id: string): WritableTree;
+  usage(id: string): Promise<Usage>;
   describe(id: string, parents: readonly string[]): Readonly<Record<string, string>>;
+}
+
+export interface MountChoice {
+  readonly writable: boolean;
+  readonly durable: boolean;
 }
 
 /** A driver before it is chosen. */

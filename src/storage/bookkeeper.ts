@@ -1,0 +1,319 @@
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { isErrno } from "../base/errno.ts";
+import { messageOf, OnggiError } from "../base/error.ts";
+import { Mutex } from "../base/mutex.ts";
+import type { Mount } from "../program/mount.ts";
+import { Records, type SnapshotRecord } from "./records.ts";
+import type {
+  PrepareOptions,
+  SnapshotDriver,
+  SnapshotInfo,
+  SnapshotName,
+  Snapshotter,
+  Usage,
+  WritableTree,
+} from "./snapshotter.ts";
+import { Trash } from "./trash.ts";
+
+interface Node {
+  record: SnapshotRecord;
+  readonly parent: Node | undefined;
+  /** Snapshots that stand on this one, those that are being made included. */
+  children: number;
+  /** A change of it is under way. */
+  busy: boolean;
+  usage: Usage | undefined;
+}
+
+/** How long `close` empties the trash. */
+const closeLimitMs = 10_000;
+
+/**
+ * Completes a driver with keys, parents, states, `in_use` and trash.
+ *
+ * The order on disk is: tree, then record; when removing, record, then tree. So a tree without a record is always
+ * something that was never acknowledged, or is no longer wanted.
+ */
+export class Bookkeeper implements Snapshotter {
+  readonly driver: string;
+  readonly traits: Snapshotter["traits"];
+  readonly repairs: string[] = [];
+  readonly #driver: SnapshotDriver;
+  readonly #records: Records;
+  readonly #trash: Trash;
+  readonly #nodes = new Map<string, Node>();
+  /** Names that are being made. */
+  readonly #reserved = new Set<string>();
+  /** One at a time commits to a name: whoever comes second finds it there. */
+  readonly #commits = new Map<string, Mutex>();
+
+  private constructor(directory: string, driver: SnapshotDriver) {
+    this.#driver = driver;
+    this.driver = driver.name;
+    this.traits = driver.traits;
+    this.#records = new Records(join(directory, "state"));
+    this.#trash = new Trash(join(directory, "trash"));
+  }
+
+  /** Reads the state in `directory`, mends it, and goes on with emptying the trash. */
+  static async open(directory: string, driver: SnapshotDriver): Promise<Bookkeeper> {
+    const keeper = new Bookkeeper(directory, driver);
+    await keeper.#load();
+    return keeper;
+  }
+
+  async prepare(
+    key: string,
+    parent?: SnapshotName,
+    { durable = true }: PrepareOptions = {},
+  ): Promise<readonly Mount[]> {
+    const node = await this.#start(key, "active", parent, durable, async (record, parents) => {
+      await this.#driver.create(record.id, parents, { durable });
+    });
+    return this.#mountsOf(node);
+  }
+
+  async view(key: string, parent: SnapshotName, { durable = true }: PrepareOptions = {}): Promise<readonly Mount[]> {
+    return this.#mountsOf(await this.#start(key, "view", parent, durable, async () => {}));
+  }
+
+  mounts(key: string): readonly Mount[] {
+    return this.#mountsOf(this.#uncommitted(key));
+  }
+
+  async commit(key: string, name: SnapshotName): Promise<void> {
+    const node = this.#writable(key);
+    const queue = this.#commits.get(name) ?? new Mutex();
+    this.#commits.set(name, queue);
+    await this.#whileBusy(node, () => queue.run(() => this.#commit(node, name)));
+  }
+
+  async remove(id: string): Promise<void> {
+    const node = this.#node(id);
+    if (node.children > 0) {
+      const children = node.children === 1 ? "another snapshot stands" : `${node.children} other snapshots stand`;
+      throw new OnggiError("in_use", `snapshot "${id}" is in use: ${children} on it`, { hint: "Remove those first." });
+    }
+    await this.#whileBusy(node, () => this.#remove(node));
+  }
+
+  has(id: string): boolean {
+    return this.#nodes.has(id);
+  }
+
+  stat(id: string): SnapshotInfo {
+    return infoOf(this.#node(id));
+  }
+
+  *list(): IterableIterator<SnapshotInfo> {
+    for (const node of this.#nodes.values()) yield infoOf(node);
+  }
+
+  async usage(id: string): Promise<Usage> {
+    const node = this.#node(id);
+    if (node.record.kind === "view") return { bytes: 0, inodes: 0 };
+    if (node.usage !== undefined) return node.usage;
+    const usage = await this.#driver.usage(node.record.id);
+    if (node.record.kind === "committed") node.usage = usage;
+    return usage;
+  }
+
+  writable(key: string): WritableTree {
+    return this.#driver.writable(this.#writable(key).record.id);
+  }
+
+  describe(id: string): Readonly<Record<string, string>> {
+    const node = this.#node(id);
+    return this.#driver.describe(node.record.id, parentIds(node));
+  }
+
+  async close(): Promise<void> {
+    await this.#trash.close(closeLimitMs);
+    this.#records.close();
+  }
+
+  async #start(
+    name: string,
+    kind: "active" | "view",
+    parentName: SnapshotName | undefined,
+    durable: boolean,
+    makeTree: (record: SnapshotRecord, parents: readonly string[]) => Promise<void>,
+  ): Promise<Node> {
+    if (this.#nodes.has(name) || this.#reserved.has(name)) {
+      throw new OnggiError("conflict", `snapshot "${name}" exists already`, {
+        hint: "Remove it, or choose another name.",
+      });
+    }
+    const parent = parentName === undefined ? undefined : this.#committed(parentName);
+    this.#reserved.add(name);
+    if (parent !== undefined) parent.children += 1;
+    this.#trash.defer();
+    const record: SnapshotRecord = { id: this.#freeId(), kind, name, parent: parent?.record.id, durable };
+    const node: Node = { record, parent, children: 0, busy: false, usage: undefined };
+    try {
+      await makeTree(record, parentIds(node));
+      await this.#records.write(record);
+    } catch (error) {
+      if (parent !== undefined) parent.children -= 1;
+      await this.#takeBack(record);
+      throw explained(error, name);
+    } finally {
+      this.#reserved.delete(name);
+    }
+    this.#nodes.set(name, node);
+    return node;
+  }
+
+  async #commit(node: Node, name: SnapshotName): Promise<void> {
+    if (this.#nodes.has(name)) return this.#remove(node);
+    await this.#driver.freeze(node.record.id, parentIds(node));
+    const record: SnapshotRecord = { ...node.record, kind: "committed", name, durable: true };
+    await this.#records.write(record);
+    this.#nodes.delete(node.record.name);
+    node.record = record;
+    this.#nodes.set(name, node);
+    this.#trash.defer();
+  }
+
+  async #remove(node: Node): Promise<void> {
+    await this.#records.remove(node.record);
+    this.#nodes.delete(node.record.name);
+    if (node.parent !== undefined) node.parent.children -= 1;
+    if (node.record.kind !== "view") this.#discard(node.record.id);
+  }
+
+  #discard(id: string): void {
+    this.#driver.discard(id, this.#trash.name(id));
+    this.#trash.added();
+  }
+
+  /** After a failed start: what was made goes again; what can't go now, the next start sweeps. */
+  async #takeBack(record: SnapshotRecord): Promise<void> {
+    try {
+      await this.#records.remove(record);
+      if (record.kind !== "view") this.#discard(record.id);
+    } catch {
+      // The first error is the one to tell.
+    }
+  }
+
+  async #whileBusy<T>(node: Node, change: () => Promise<T>): Promise<T> {
+    if (node.busy) throw new OnggiError("conflict", `snapshot "${node.record.name}" is just being changed`);
+    node.busy = true;
+    try {
+      return await change();
+    } finally {
+      node.busy = false;
+    }
+  }
+
+  #mountsOf(node: Node): readonly Mount[] {
+    const { id, kind, durable } = node.record;
+    return this.#driver.mounts(id, parentIds(node), { writable: kind === "active", durable });
+  }
+
+  #node(id: string): Node {
+    const node = this.#nodes.get(id);
+    if (node === undefined) throw new OnggiError("not_found", `snapshot "${id}" doesn't exist`);
+    return node;
+  }
+
+  #committed(name: SnapshotName): Node {
+    const node = this.#node(name);
+    if (node.record.kind === "committed" && !node.busy) return node;
+    const state = node.busy ? "is just being changed" : "isn't committed";
+    throw new OnggiError(node.busy ? "conflict" : "invalid", `snapshot "${name}" can't be a parent: it ${state}`);
+  }
+
+  #uncommitted(key: string): Node {
+    const node = this.#node(key);
+    if (node.record.kind !== "committed") return node;
+    throw new OnggiError("invalid", `snapshot "${key}" is committed: only a clone or a view of it can be mounted`);
+  }
+
+  #writable(key: string): Node {
+    const node = this.#node(key);
+    if (node.record.kind === "active") return node;
+    throw new OnggiError("invalid", `snapshot "${key}" is read-only (${node.record.kind})`);
+  }
+
+  #freeId(): string {
+    return randomBytes(6).toString("hex");
+  }
+
+  async #load(): Promise<void> {
+    const { records, torn } = await this.#records.readAll();
+    const trees = new Set(this.#driver.list());
+    const known = new Map(records.map((record) => [record.id, record]));
+    const nodes = new Map<string, Node>();
+    for (const record of records) await this.#restore(record, known, trees, nodes);
+    for (const node of nodes.values()) if (node.parent !== undefined) node.parent.children += 1;
+    for (const id of trees) {
+      if (known.has(id)) continue;
+      this.#discard(id);
+      this.repairs.push(`removed the half-made snapshot ${id}, which nobody was told of`);
+    }
+    for (const id of torn) if (!trees.has(id)) this.repairs.push(`removed the empty record of snapshot ${id}`);
+  }
+
+  /** Makes the node of a record and, before, those of its parents; undefined for one that is lost. */
+  async #restore(
+    record: SnapshotRecord,
+    known: ReadonlyMap<string, SnapshotRecord>,
+    trees: ReadonlySet<string>,
+    nodes: Map<string, Node>,
+  ): Promise<Node | undefined> {
+    const done = nodes.get(record.id);
+    if (done !== undefined) return done;
+    const parentRecord = record.parent === undefined ? undefined : known.get(record.parent);
+    const parent = parentRecord === undefined ? undefined : await this.#restore(parentRecord, known, trees, nodes);
+    if (record.parent !== undefined && parent === undefined) {
+      // What was written in it stays on disk for whoever can use it.
+      this.repairs.push(
+        `snapshot "${record.name}" (${record.id}) can't be used: its parent ${record.parent} is missing`,
+      );
+      return undefined;
+    }
+    const node: Node = { record, parent, children: 0, busy: false, usage: undefined };
+    if (!(await this.#hasTree(node, trees))) return undefined;
+    nodes.set(record.id, node);
+    if (this.#nodes.has(record.name))
+      this.repairs.push(`snapshot "${record.name}" was there twice; ${record.id} isn't used`);
+    else this.#nodes.set(record.name, node);
+    return node;
+  }
+
+  async #hasTree({ record, parent }: Node, trees: ReadonlySet<string>): Promise<boolean> {
+    if (record.kind === "view") return true;
+    if (trees.has(record.id) && this.#driver.isWhole(record.id)) return true;
+    if (record.kind === "active") {
+      const parents = parent === undefined ? [] : [parent.record.id, ...parentIds(parent)];
+      await this.#driver.create(record.id, parents, { durable: record.durable });
+      this.repairs.push(`made the writable layer of snapshot "${record.name}" again: the disk had lost it`);
+      return true;
+    }
+    await this.#records.remove(record);
+    if (trees.has(record.id)) this.#discard(record.id);
+    this.repairs.push(`forgot snapshot "${record.name}": its files are gone`);
+    return false;
+  }
+}
+
+function infoOf({ record, parent }: Node): SnapshotInfo {
+  return { id: record.name, kind: record.kind, parent: parent?.record.name };
+}
+
+function parentIds(node: Node): readonly string[] {
+  const ids: string[] = [];
+  for (let parent = node.parent; parent !== undefined; parent = parent.parent) ids.push(parent.record.id);
+  return ids;
+}
+
+function explained(error: unknown, name: string): unknown {
+  if (!isErrno(error, "ENOSPC", "EDQUOT")) return error;
+  return new OnggiError("exhausted", `no room for snapshot "${name}": ${messageOf(error)}`, {
+    hint: "Free space or inodes on the file system of the data root: df -h and df -i show them, onggi system prune helps.",
+    cause: error,
+  });
+}

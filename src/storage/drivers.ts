@@ -1,0 +1,7 @@
+import { aufsCandidate } from "./aufs/driver.ts";
+import { overlayCandidate } from "./overlay/driver.ts";
+import type { DriverCandidate } from "./snapshotter.ts";
+import { vfsCandidate } from "./vfs/driver.ts";
+
+/** All drivers, the best first: the first that is usable is taken where none is named. */
+export const storageDrivers: readonly DriverCandidate[] = [overlayCandidate, vfsCandidate, aufsCandidate];

@@ -1,0 +1,103 @@
+import {
+  closeSync,
+  fsync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { sweepTemporaryFiles, temporaryPath } from "../base/atomic-file.ts";
+
+const sync = promisify(fsync);
+
+/** What is kept of one snapshot on disk, as `state/<id>.json`. */
+export interface SnapshotRecord {
+  /** The short hexadecimal name that the driver knows. */
+  readonly id: string;
+  readonly kind: "active" | "view" | "committed";
+  /** Key or chainID. */
+  readonly name: string;
+  /** The parent's short name. */
+  readonly parent: string | undefined;
+  /** False: a power cut may take it. */
+  readonly durable: boolean;
+}
+
+/** The folder of records: one small file a snapshot, so that a change writes only what changed. */
+export class Records {
+  readonly #directory: string;
+  readonly #descriptor: number;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    this.#descriptor = openSync(directory, "r");
+  }
+
+  /** All records; a file that holds none is removed, since nothing was acknowledged for it, and told in `torn`. */
+  async readAll(): Promise<{ readonly records: readonly SnapshotRecord[]; readonly torn: readonly string[] }> {
+    await sweepTemporaryFiles(this.#directory);
+    const records: SnapshotRecord[] = [];
+    const torn: string[] = [];
+    for (const file of readdirSync(this.#directory)) {
+      const id = file.slice(0, -".json".length);
+      const record = parseRecord(id, readFileSync(join(this.#directory, file), "utf8"));
+      if (record !== undefined) records.push(record);
+      else {
+        rmSync(join(this.#directory, file));
+        torn.push(id);
+      }
+    }
+    return { records, torn };
+  }
+
+  /** Waits for the disk twice where the record is durable; all else is quicker done at once than in the thread pool. */
+  async write(record: SnapshotRecord): Promise<void> {
+    const { id, durable, ...rest } = record;
+    const path = this.#path(id);
+    const temporary = durable ? temporaryPath(path) : path;
+    const file = openSync(temporary, durable ? "wx" : "w", 0o600);
+    try {
+      writeSync(file, `${JSON.stringify({ ...rest, durable })}\n`);
+      if (durable) await sync(file);
+    } finally {
+      closeSync(file);
+    }
+    if (!durable) return;
+    renameSync(temporary, path);
+    await sync(this.#descriptor);
+  }
+
+  async remove({ id, durable }: SnapshotRecord): Promise<void> {
+    rmSync(this.#path(id), { force: true });
+    if (durable) await sync(this.#descriptor);
+  }
+
+  close(): void {
+    closeSync(this.#descriptor);
+  }
+
+  #path(id: string): string {
+    return join(this.#directory, `${id}.json`);
+  }
+}
+
+function parseRecord(id: string, text: string): SnapshotRecord | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== "object" || value === null) return undefined;
+  const { kind, name, parent, durable } = value as Partial<Record<keyof SnapshotRecord, unknown>>;
+  if (kind !== "active" && kind !== "view" && kind !== "committed") return undefined;
+  if (typeof name !== "string" || typeof durable !== "boolean") return undefined;
+  if (parent !== undefined && typeof parent !== "string") return undefined;
+  return { id, kind, name, parent, durable };
+}

@@ -1,0 +1,150 @@
+import { spawn } from "node:child_process";
+import { lstatSync, mkdirSync, readdirSync, rmdirSync, unlinkSync } from "node:fs";
+import { unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
+
+export interface TrashOptions {
+  /** Waits this long after the last {@link Trash.defer}, since file systems are slow to reuse what was just deleted. */
+  readonly quietMs?: number;
+  /** No longer than this, however busy it is. */
+  readonly patienceMs?: number;
+}
+
+/** Entries of a tree that is deleted here; a child deletes larger ones. */
+const smallTree = 200;
+/** Freeing a gigabyte takes ext4 0.1 s. */
+const largeFile = 4 * 1024 * 1024;
+
+/**
+ * A folder whose entries are deleted in the background, one after the other.
+ *
+ * What is left when the process ends is found and deleted by the next one.
+ */
+export class Trash {
+  readonly directory: string;
+  readonly #quietMs: number;
+  readonly #patienceMs: number;
+  #serial = 0;
+  #lastUse = 0;
+  #fullSince = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #work: Promise<void> | undefined;
+  #again = false;
+  readonly #stop = new AbortController();
+
+  constructor(directory: string, { quietMs = 2000, patienceMs = 60_000 }: TrashOptions = {}) {
+    this.directory = directory;
+    this.#quietMs = quietMs;
+    this.#patienceMs = patienceMs;
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    if (readdirSync(directory).length > 0) this.added();
+  }
+
+  /** A name in the folder that nothing has, to rename a tree to; call {@link added} when that is done. */
+  name(id: string): string {
+    this.#serial += 1;
+    return join(this.directory, `${id}-${Date.now().toString(36)}-${this.#serial}`);
+  }
+
+  /** Something was put in. */
+  added(): void {
+    this.#again = true;
+    if (this.#fullSince === 0) this.#fullSince = Date.now();
+    this.#schedule();
+  }
+
+  /** Files are about to be made: deleting can wait. */
+  defer(): void {
+    this.#lastUse = Date.now();
+  }
+
+  /** Deletes all there is; after `limitMs` what is left stays for the next start. */
+  async close(limitMs: number): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const limit = setTimeout(() => this.#stop.abort(), limitMs);
+    await this.#empty();
+    clearTimeout(limit);
+    this.#stop.abort();
+  }
+
+  #schedule(): void {
+    if (this.#timer !== undefined || this.#work !== undefined || this.#stop.signal.aborted) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      const now = Date.now();
+      const busy = now - this.#lastUse < this.#quietMs && now - this.#fullSince < this.#patienceMs;
+      if (busy) this.#schedule();
+      else void this.#empty();
+    }, this.#quietMs);
+    this.#timer.unref();
+  }
+
+  #empty(): Promise<void> {
+    this.#work ??= this.#deleteAll().finally(() => {
+      this.#work = undefined;
+    });
+    return this.#work;
+  }
+
+  async #deleteAll(): Promise<void> {
+    while (this.#again && !this.#stop.signal.aborted) {
+      this.#again = false;
+      for (const name of readdirSync(this.directory)) {
+        if (this.#stop.signal.aborted) return;
+        await deleteTree(join(this.directory, name), this.#stop.signal);
+      }
+    }
+    this.#fullSince = 0;
+  }
+}
+
+/**
+ * Deletes a tree without following a link out of it. What can't be deleted stays: the next start tries again.
+ *
+ * Measured: a stopped container's few entries take 0.1 ms here synchronously, 0.6 ms with promises, 4 ms with a child; 50,000
+ * files take 3 s here and nothing more than those 4 ms with a child.
+ */
+async function deleteTree(path: string, signal: AbortSignal): Promise<void> {
+  const pass: Pass = { entries: smallTree, large: [] };
+  try {
+    const whole = deleteSmall(path, pass);
+    for (const file of pass.large) await unlink(file);
+    if (whole && pass.large.length === 0) return await setImmediate();
+  } catch {
+    // `rm` goes on where it can.
+  }
+  await deleteByProgram(path, signal);
+}
+
+interface Pass {
+  /** How many entries may still be deleted. */
+  entries: number;
+  /** Files whose blocks take long to free, which mustn't stop the event loop. */
+  readonly large: string[];
+}
+
+/** @returns false when there was more to delete than the pass allows */
+function deleteSmall(path: string, pass: Pass): boolean {
+  const stats = lstatSync(path);
+  if (!stats.isDirectory()) {
+    if (stats.size > largeFile) pass.large.push(path);
+    else unlinkSync(path);
+    return true;
+  }
+  const names = readdirSync(path);
+  pass.entries -= names.length;
+  if (pass.entries < 0) return false;
+  for (const name of names) if (!deleteSmall(join(path, name), pass)) return false;
+  if (pass.large.length === 0) rmdirSync(path);
+  return true;
+}
+
+function deleteByProgram(path: string, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const child = spawn("rm", ["-rf", "--one-file-system", "--", path], { stdio: "ignore", signal });
+    child.once("error", () => resolve());
+    child.once("exit", () => resolve());
+  });
+}
