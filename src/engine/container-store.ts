@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { writeJsonAtomically } from "../base/atomic-file.ts";
+import { writeJsonAtomic } from "../base/atomic-file.ts";
 import type { Op } from "../program/op.ts";
 import { opsFromJson, opsToJson } from "../program/op-json.ts";
 import type { ContainerRecord } from "./container-record.ts";
@@ -50,7 +50,7 @@ export class ContainerStore {
 
   async save(record: ContainerRecord): Promise<void> {
     if (record.config.autoRemove === true) this.#saveVolatile(record);
-    else await writeJsonAtomically(this.#recordPath(record.id), record);
+    else await writeJsonAtomic(this.#recordPath(record.id), record);
   }
 
   #saveVolatile(record: ContainerRecord): void {
