@@ -69,14 +69,14 @@ export default {
     {
       name: "tests-stay-out",
       severity: "error",
-      from: { path: "^src/", pathNot: "([.]test|-contract)[.]ts$" },
-      to: { path: "^test/|[.]test[.]ts$|-contract[.]ts$" },
+      from: { path: "^src/", pathNot: test },
+      to: { path: `^test/|${test}` },
     },
     {
       name: "no-development-packages",
       comment: "what is shipped uses only what package.json lists under dependencies",
       severity: "error",
-      from: { path: "^src/", pathNot: "([.]test|-contract)[.]ts$" },
+      from: { path: "^src/", pathNot: test },
       to: { dependencyTypes: ["npm-dev", "npm-no-pkg", "npm-unknown"], pathNot: "node_modules/@types/" },
     },
     { name: "everything-resolves", severity: "error", from: {}, to: { couldNotResolve: true } },
