@@ -163,7 +163,10 @@ export class Ingest {
   /** Names the blob by its digest once it is on disk. @throws OnggiError `corrupt` when it isn't what was expected */
   async commit(expected: Partial<Blob> = {}): Promise<Blob> {
     if (expected.size !== undefined && expected.size !== this.#size) {
-      throw new OnggiError("corrupt", `blob ${expected.digest ?? ""} has ${this.#size} bytes instead of ${expected.size}`);
+      throw new OnggiError(
+        "corrupt",
+        `blob ${expected.digest ?? ""} has ${this.#size} bytes instead of ${expected.size}`,
+      );
     }
     const digest = parseDigest(`sha256:${this.#hash.digest("hex")}`);
     if (expected.digest !== undefined && expected.digest !== digest) {

@@ -42,7 +42,9 @@ export function parseElf(file: Buffer): Elf | undefined {
     const tags = dynamic === undefined ? [] : readDynamic(file, dynamic, wide);
     const strings = offsetOf(segments, tags.find(([tag]) => tag === DT_STRTAB)?.[1]);
     const texts = (wanted: number) =>
-      tags.filter(([tag]) => tag === wanted && strings !== undefined).map(([, at]) => textAt(file, (strings ?? 0) + at));
+      tags
+        .filter(([tag]) => tag === wanted && strings !== undefined)
+        .map(([, at]) => textAt(file, (strings ?? 0) + at));
     return {
       kind: `${file[4]}-${file.readUInt16LE(18)}`,
       interpreter: interp === undefined ? undefined : textAt(file, interp.offset),
@@ -85,7 +87,9 @@ function readDynamic(file: Buffer, { offset, size }: Segment, wide: boolean): [t
 /** The dynamic section speaks in addresses; the loaded segments say where those lie in the file. */
 function offsetOf(segments: readonly Segment[], address: number | undefined): number | undefined {
   if (address === undefined) return undefined;
-  const segment = segments.find((one) => one.type === PT_LOAD && address >= one.address && address < one.address + one.size);
+  const segment = segments.find(
+    (one) => one.type === PT_LOAD && address >= one.address && address < one.address + one.size,
+  );
   return segment === undefined ? undefined : address - segment.address + segment.offset;
 }
 

@@ -40,13 +40,37 @@ const hostFiles = [
   ...["/etc/host.conf", "/etc/gai.conf", "/etc/ssl/certs/ca-certificates.crt"],
 ];
 
-const terminals = ["ansi", "dumb", "linux", "screen", "screen-256color", "tmux", "tmux-256color", "vt100", "vt220", "xterm", "xterm-256color"];
+const terminals = [
+  "ansi",
+  "dumb",
+  "linux",
+  "screen",
+  "screen-256color",
+  "tmux",
+  "tmux-256color",
+  "vt100",
+  "vt220",
+  "xterm",
+  "xterm-256color",
+];
 const terminfoDirectories = ["/etc/terminfo", "/lib/terminfo", "/usr/share/terminfo"];
 
 const directories: readonly (readonly [path: string, mode: number])[] = [
-  ...["/dev", "/etc", "/home", "/media", "/mnt", "/opt", "/run", "/srv", "/usr", "/var", "/var/cache", "/var/lib", "/var/log"].map(
-    (path) => [path, 0o755] as const,
-  ),
+  ...[
+    "/dev",
+    "/etc",
+    "/home",
+    "/media",
+    "/mnt",
+    "/opt",
+    "/run",
+    "/srv",
+    "/usr",
+    "/var",
+    "/var/cache",
+    "/var/lib",
+    "/var/log",
+  ].map((path) => [path, 0o755] as const),
   ["/proc", 0o555],
   ["/sys", 0o555],
   ["/root", 0o700],
@@ -92,9 +116,15 @@ export function hostImage(programs: readonly string[], platform: Platform): Host
   return { tree, config: imageConfig(found, tree.newestMs(), platform), warnings };
 }
 
-function imageConfig(programs: readonly string[], createdMs: number, platform: Platform): Omit<ImageConfigFile, "rootfs"> {
+function imageConfig(
+  programs: readonly string[],
+  createdMs: number,
+  platform: Platform,
+): Omit<ImageConfigFile, "rootfs"> {
   const created = new Date(createdMs).toISOString();
-  const shell = ["/bin/sh", "/usr/bin/sh", "/bin/bash", "/usr/bin/bash"].find((path) => programs.some((one) => sameFile(one, path)));
+  const shell = ["/bin/sh", "/usr/bin/sh", "/bin/bash", "/usr/bin/bash"].find((path) =>
+    programs.some((one) => sameFile(one, path)),
+  );
   return {
     created,
     ...platform,

@@ -44,7 +44,13 @@ export function closure(
     if (elf.interpreter !== undefined) queue.push({ path: elf.interpreter, inherited: [] });
     const rpath = elf.runpath.length > 0 ? [] : [...elf.rpath.map((path) => expand(path, file)), ...inherited];
     for (const name of elf.needed) {
-      const found = findLibrary(name, elf.kind, [...rpath, ...elf.runpath.map((path) => expand(path, file))], cache, used);
+      const found = findLibrary(
+        name,
+        elf.kind,
+        [...rpath, ...elf.runpath.map((path) => expand(path, file))],
+        cache,
+        used,
+      );
       if (found === undefined) missing.push(`${file} needs ${name}, which is not on this host`);
       else queue.push({ path: found, inherited: rpath });
     }
@@ -65,7 +71,9 @@ export function closure(
 
     if (queue.length === 0 && libraries.length > 0) {
       const kind = [...seen.values()].find((one) => one?.interpreter !== undefined)?.kind;
-      const found = libraries.map((name) => (kind === undefined ? undefined : findLibrary(name, kind, [], cache, used)));
+      const found = libraries.map((name) =>
+        kind === undefined ? undefined : findLibrary(name, kind, [], cache, used),
+      );
       queue.push(...found.flatMap((one) => (one === undefined || seen.has(one) ? [] : [{ path: one, inherited: [] }])));
     }
   }
@@ -90,7 +98,10 @@ function findLibrary(
   };
   if (name.includes("/")) return fits(name) ? name : undefined;
 
-  const near = searched.filter(isAbsolute).map((directory) => join(directory, name)).find(fits);
+  const near = searched
+    .filter(isAbsolute)
+    .map((directory) => join(directory, name))
+    .find(fits);
   if (near !== undefined) return near;
   const cached = cache.find((entry) => entry.name === name && entry.hwcap === 0n && fits(entry.path));
   if (cached !== undefined) {
@@ -113,7 +124,9 @@ function interpreters(file: Buffer, findProgram: (name: string) => string | unde
   const line = file.toString("utf8", 2, Math.min(256, file.indexOf(10) === -1 ? file.length : file.indexOf(10)));
   const [interpreter, ...words] = line.trim().split(/\s+/);
   if (interpreter === undefined || !isAbsolute(interpreter)) return [];
-  const name = interpreter.endsWith("/env") ? words.find((word) => !word.startsWith("-") && !word.includes("=")) : undefined;
+  const name = interpreter.endsWith("/env")
+    ? words.find((word) => !word.startsWith("-") && !word.includes("="))
+    : undefined;
   const sought = name === undefined ? undefined : findProgram(name);
   return [interpreter, ...(sought === undefined ? [] : [sought])];
 }

@@ -42,7 +42,10 @@ export class HostTree {
 
   addSymlink(path: string, target: string): void {
     this.#parents(path);
-    this.#nodes.set(path, { kind: "entry", entry: tarEntry({ type: "symlink", path: path.slice(1), linkPath: target }) });
+    this.#nodes.set(path, {
+      kind: "entry",
+      entry: tarEntry({ type: "symlink", path: path.slice(1), linkPath: target }),
+    });
   }
 
   /** The newest time of a file of the host: when the tree last changed, as far as its content tells. */
@@ -77,7 +80,10 @@ export class HostTree {
       if (stat === undefined) return false;
       if (stat.isSymbolicLink()) {
         const target = readlinkSync(at);
-        this.#nodes.set(at, { kind: "entry", entry: { ...describe(stat, at), type: "symlink", mode: 0o777, linkPath: target } });
+        this.#nodes.set(at, {
+          kind: "entry",
+          entry: { ...describe(stat, at), type: "symlink", mode: 0o777, linkPath: target },
+        });
         return this.#walk(join(resolve(dirname(at), target), ...parts.slice(index + 1)), links + 1);
       }
       if (stat.isDirectory()) this.#addHostDirectory(at, stat);

@@ -20,6 +20,9 @@ export interface TarEntry {
 
 export type TarEntryType = "file" | "hardlink" | "symlink" | "char" | "block" | "directory" | "fifo";
 
+/** Where the content that is stored lies in a file with holes: offset and length, ascending. */
+export type SparseMap = readonly (readonly [offset: number, length: number])[];
+
 export const blockSize = 512;
 
 /** The letter of each type in a header. */

@@ -16,7 +16,11 @@ export function encodeTarHeader(entry: TarEntry): Uint8Array {
   if (pax.length === 0) return header;
 
   const body = Buffer.concat(pax);
-  const paxHeader = ustar({ ...entry, type: "file", size: body.length, mode: 0o644, linkPath: "" }, "PaxHeaders/entry", "x");
+  const paxHeader = ustar(
+    { ...entry, type: "file", size: body.length, mode: 0o644, linkPath: "" },
+    "PaxHeaders/entry",
+    "x",
+  );
   return Buffer.concat([paxHeader, body, tarPadding(body.length), header]);
 }
 
@@ -99,7 +103,14 @@ function splitPath(path: string): { readonly name: string; readonly prefix: stri
       if (slash > 0 && name !== "" && name.length <= 100) return { name, prefix: path.slice(0, slash), whole: true };
     }
   }
-  return { name: Buffer.from(path).subarray(0, 100).toString("latin1").replace(/[^\x20-\x7e]/g, "?"), prefix: "", whole: false };
+  return {
+    name: Buffer.from(path)
+      .subarray(0, 100)
+      .toString("latin1")
+      .replace(/[^\x20-\x7e]/g, "?"),
+    prefix: "",
+    whole: false,
+  };
 }
 
 function isPlain(text: string, maxLength: number): boolean {

@@ -1,5 +1,5 @@
 import { OnggiError } from "../base/error.ts";
-import { type Digest, type DiffId, isDigest, parseDiffId } from "./digest.ts";
+import { type DiffId, type Digest, isDigest, parseDiffId } from "./digest.ts";
 import type { Platform } from "./platform.ts";
 
 export const mediaTypes = {
@@ -134,7 +134,12 @@ function parseRunConfig(value: Record<string, unknown>, what: string): ImageConf
   }
   const labels = objectOrNothing(value["Labels"], `${what}.Labels`);
   if (labels !== undefined && !isStrings(Object.values(labels))) throw wrong(`${what}.Labels`, "strings");
-  return { ...strings, ...lists, ...maps, ...(labels === undefined ? {} : { Labels: labels as Record<string, string> }) };
+  return {
+    ...strings,
+    ...lists,
+    ...maps,
+    ...(labels === undefined ? {} : { Labels: labels as Record<string, string> }),
+  };
 }
 
 function parseHistory(value: Record<string, unknown>, what: string): HistoryEntry {
@@ -154,7 +159,8 @@ function descriptor(value: unknown, what: string): Descriptor {
   const fields = object(value, what);
   const { digest, size } = fields;
   if (!isDigest(digest)) throw wrong(`${what}.digest`, "a sha256 digest");
-  if (typeof size !== "number" || !Number.isSafeInteger(size) || size < 0) throw wrong(`${what}.size`, "a size in bytes");
+  if (typeof size !== "number" || !Number.isSafeInteger(size) || size < 0)
+    throw wrong(`${what}.size`, "a size in bytes");
   return { ...fields, mediaType: optional(fields["mediaType"], "string", `${what}.mediaType`) ?? "", digest, size };
 }
 

@@ -1,0 +1,244 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { OnggiError } from "../base/error.ts";
+import type { ChainId, Digest } from "../oci/digest.ts";
+import { type ImageConfig, type ImageConfigFile, mediaTypes } from "../oci/manifest.ts";
+import { type Platform, platformOf } from "../oci/platform.ts";
+import { familiarReference, fullReference, parseReference, type Reference, withDefaultTag } from "../oci/reference.ts";
+import { type Blob, ContentStore } from "./content-store.ts";
+import { encodeManifest } from "./docker-archive.ts";
+import { defaultPrograms, hostImage } from "./from-host.ts";
+import { type ImageInfo, type ImageUser, imageInfo, type Progress } from "./image-info.ts";
+import { ImageStore, type StoredImage } from "./image-store.ts";
+import type { LayerSink } from "./layer-sink.ts";
+import { Layers, layersOf } from "./layers.ts";
+import { loadArchive } from "./load.ts";
+import { type Report, reporting } from "./progress.ts";
+import { deleteUnused, type ImageParts, register } from "./register.ts";
+import { deleteImage, type Removed, removeImage } from "./remove.ts";
+import { saveArchive } from "./save.ts";
+
+export interface ImagesOptions {
+  /** Folder of `blobs/` and `images/`. */
+  readonly root: string;
+  readonly sink: LayerSink;
+  /** The containers that were made from an image. */
+  readonly usedBy: (imageId: string) => readonly ImageUser[];
+  /** What images must be built for; the host's own unless said. */
+  readonly platform?: Platform;
+  /** Registries (`host[:port]`) whose certificates aren't checked and that may speak plain HTTP; loopback is one of them. */
+  readonly insecureRegistries?: readonly string[];
+  /** Docker's words: pull, push, load, tag, untag, delete, save. */
+  readonly onEvent?: (action: ImageAction, imageId: string, name: string) => void;
+}
+
+export type ImageAction = "pull" | "push" | "load" | "save" | "tag" | "untag" | "delete";
+
+/** An image as a container is made from it. */
+export interface ResolvedImage {
+  readonly id: Digest;
+  /** What the user typed, as Docker shows it. */
+  readonly reference: string;
+  readonly config: ImageConfig;
+  readonly file: ImageConfigFile;
+  /** The layers, lowest first, all unpacked. */
+  readonly chainIds: readonly ChainId[];
+}
+
+/**
+ * Opens the images under a data root: sweeps what a crash left, and says so in `repairs`.
+ *
+ * One process at a time may have them open; the engine's lock sees to that.
+ */
+export async function openImages(options: ImagesOptions): Promise<Images> {
+  await mkdir(options.root, { recursive: true, mode: 0o711 });
+  const content = await ContentStore.open(join(options.root, "blobs"));
+  const store = await ImageStore.open(join(options.root, "images"), content);
+  const layers = new Layers(options.sink, content);
+  const parts = { content, store, layers };
+  const repairs = [...store.repairs];
+  // An image that couldn't be read keeps its blobs: what can be mended by hand isn't thrown away.
+  if (store.repairs.length === 0) deleteUnused(parts, content.list());
+  const removed = await layers.sweep((chainId) => store.usedLayers().has(chainId));
+  if (removed > 0) repairs.push(`removed ${removed} layers that no image needs`);
+  return new Images(parts, options, repairs);
+}
+
+/** All that is done with images; the engine's `images` is this. */
+export class Images {
+  readonly #parts: ImageParts;
+  readonly #options: ImagesOptions;
+  readonly #platform: Platform;
+  readonly repairs: readonly string[];
+
+  constructor(parts: ImageParts, options: ImagesOptions, repairs: readonly string[]) {
+    this.#parts = parts;
+    this.#options = options;
+    this.#platform = options.platform ?? platformOf(process.arch);
+    this.repairs = repairs;
+  }
+
+  /** By reference, id, or unambiguous prefix of an id. @throws OnggiError `not_found` */
+  async get(key: string): Promise<ImageInfo> {
+    return this.#info(this.#parts.store.find(key));
+  }
+
+  async list(): Promise<readonly ImageInfo[]> {
+    const images = this.#parts.store.list().map((image) => this.#info(image));
+    return images.sort((a, b) => b.createdAtMs - a.createdAtMs || (a.id < b.id ? -1 : 1));
+  }
+
+  /**
+   * The image that a container is to be made from, its layers unpacked (again, should the storage have lost them).
+   *
+   * @throws OnggiError `not_found`
+   */
+  async resolve(key: string): Promise<ResolvedImage> {
+    const image = this.#parts.store.find(key);
+    for (const layer of layersOf(image)) await this.#parts.layers.ensure(layer, 0);
+    const { id, config, chainIds } = image;
+    return { id, reference: shownReference(key), config: config.config ?? {}, file: config, chainIds };
+  }
+
+  load(archive: AsyncIterable<Uint8Array>, options: { readonly signal?: AbortSignal } = {}): AsyncIterable<Progress> {
+    const onLoaded = (image: StoredImage, name: string) => this.#event("load", image.id, name);
+    return reporting(
+      (report, signal) => loadArchive(this.#parts, archive, report, { platform: this.#platform, signal, onLoaded }),
+      options.signal,
+    );
+  }
+
+  save(keys: readonly string[], options: { readonly signal?: AbortSignal } = {}): AsyncIterable<Uint8Array> {
+    const { content, store } = this.#parts;
+    for (const key of keys) this.#event("save", this.#idOrNothing(key), key);
+    return saveArchive(content, store, keys, options.signal);
+  }
+
+  /** @throws OnggiError `not_found`, `invalid` */
+  async tag(key: string, reference: string): Promise<void> {
+    const image = this.#parts.store.find(key);
+    const name = nameToGive(reference);
+    await this.#parts.store.setReferences(new Map([[fullReference(name), image.id]]));
+    this.#event("tag", image.id, familiarReference(name));
+  }
+
+  /** What was untagged and deleted, in Docker's order. @throws OnggiError `not_found`, `in_use` */
+  async remove(
+    key: string,
+    options: { readonly force?: boolean; readonly prune?: boolean } = {},
+  ): Promise<readonly Removed[]> {
+    return await removeImage(this.#parts, key, {
+      ...(options.force === undefined ? {} : { force: options.force }),
+      usedBy: this.#options.usedBy,
+      onUntag: (image, name) => this.#event("untag", image.id, name),
+      onDelete: (image) => this.#event("delete", image.id, image.id),
+    });
+  }
+
+  /** Removes nameless images, or with `all` every one that no container uses. */
+  async prune(options: {
+    readonly all: boolean;
+    readonly accept?: (info: ImageInfo) => boolean;
+  }): Promise<{ readonly deleted: readonly string[]; readonly bytes: number; readonly removed: readonly Removed[] }> {
+    const removed: Removed[] = [];
+    let bytes = 0;
+    for (const image of this.#parts.store.list()) {
+      const info = this.#info(image);
+      const names = this.#parts.store.references(image.id);
+      const isNameless = names.every(({ digest }) => digest !== undefined);
+      if (info.containers > 0 || !(options.all || isNameless) || options.accept?.(info) === false) continue;
+      await this.#parts.store.setReferences(new Map(names.map((name) => [fullReference(name), undefined])));
+      removed.push(...names.map((name) => ({ untagged: familiarReference(name) })));
+      const gone = await deleteImage(this.#parts, image);
+      removed.push(...gone);
+      this.#event("delete", image.id, image.id);
+      bytes += bytesOf(image, gone);
+    }
+    return { deleted: removed.flatMap((one) => ("deleted" in one ? [one.deleted] : [])), bytes, removed };
+  }
+
+  /** Removes layers that no image needs any more: to be called when a container went whose image had gone before it. */
+  async collectLayers(): Promise<void> {
+    await this.#parts.layers.sweep((chainId) => this.#parts.store.usedLayers().has(chainId));
+  }
+
+  /** Makes an image of the host's own programs; those that are missing are named in the progress. */
+  fromHost(options: { readonly reference: string; readonly programs?: readonly string[] }): AsyncIterable<Progress> {
+    return reporting((report, signal) => this.#fromHost(options.reference, options.programs ?? [], report, signal));
+  }
+
+  async #fromHost(reference: string, programs: readonly string[], report: Report, signal: AbortSignal): Promise<void> {
+    const { content, store } = this.#parts;
+    const name = nameToGive(reference);
+    report({ status: "Looking for programs and what they need" });
+    const { tree, config, warnings } = hostImage(programs.length === 0 ? defaultPrograms : programs, this.#platform);
+    for (const warning of warnings) report({ status: `Warning: ${warning}` });
+
+    report({ status: "Copying" });
+    const held = new Map<Digest, () => void>();
+    const keep = (blob: Blob) => {
+      held.set(blob.digest, content.hold(blob.digest));
+      return blob;
+    };
+    const layer = keep(await content.ingest(tree.tar()));
+    try {
+      const file = { ...config, rootfs: { type: "layers", diff_ids: [layer.digest] } };
+      const configBlob = keep(await content.put(JSON.stringify(file)));
+      const described = { mediaType: mediaTypes.layer, ...layer };
+      const manifest = keep(
+        await content.put(encodeManifest({ mediaType: mediaTypes.config, ...configBlob }, [described])),
+      );
+
+      report({ status: "Unpacking" });
+      const image = await register(this.#parts, manifest.digest, { signal });
+      await store.setReferences(new Map([[fullReference(name), image.id]]));
+      this.#event("tag", image.id, familiarReference(name));
+      report({ status: `Made image ${familiarReference(name)}`, aux: { ID: image.id } });
+    } finally {
+      for (const release of held.values()) release();
+      deleteUnused(this.#parts, held.keys());
+    }
+  }
+
+  #info(image: StoredImage): ImageInfo {
+    return imageInfo(image, this.#parts.store.references(image.id), this.#options.usedBy(image.id).length);
+  }
+
+  #idOrNothing(key: string): string {
+    try {
+      return this.#parts.store.find(key).id;
+    } catch {
+      return key; // saving it will say that it isn't there
+    }
+  }
+
+  #event(action: ImageAction, id: string, name: string): void {
+    this.#options.onEvent?.(action, id, name);
+  }
+}
+
+/** A name that an image may be given: never a digest, which is found, not given. */
+function nameToGive(text: string): Reference {
+  const reference = withDefaultTag(parseReference(text));
+  if (reference.digest !== undefined) {
+    throw new OnggiError("invalid", "refusing to create a tag with a digest reference");
+  }
+  return reference;
+}
+
+function shownReference(key: string): string {
+  try {
+    return familiarReference(parseReference(key));
+  } catch {
+    return key;
+  }
+}
+
+/** What a removed image gave back: its own layers, unpacked. */
+function bytesOf(image: StoredImage, gone: readonly Removed[]): number {
+  const ids = new Set(gone.map((one) => ("deleted" in one ? one.deleted : "")));
+  return image.layers.reduce(
+    (sum, layer, index) => sum + (ids.has(image.chainIds[index] ?? "") ? layer.contentBytes : 0),
+    0,
+  );
+}

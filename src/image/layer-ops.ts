@@ -1,0 +1,290 @@
+import { basename, dirname } from "node:path";
+import { OnggiError } from "../base/error.ts";
+import type { ErrnoName, Op } from "../program/op.ts";
+import type { WhiteoutStyle } from "./layer-sink.ts";
+import { LayerTree } from "./layer-tree.ts";
+import type { TarEntry } from "./tar-entry.ts";
+import { corrupt } from "./tar-header.ts";
+import type { TarVisitor } from "./tar-reader.ts";
+
+const S_IFCHR = 0o020000;
+const S_IFBLK = 0o060000;
+const S_IFIFO = 0o010000;
+const specialBits = 0o7000;
+const opaqueMarker = ".wh..wh..opq";
+const whiteoutPrefix = ".wh.";
+const metaPrefix = ".wh..wh.";
+/** Files up to this size are one op; larger ones are opened and appended to. */
+const smallFile = 128 << 10;
+const opBytes = 64;
+const slot = "file";
+
+interface Pending {
+  readonly path: string;
+  readonly entry: TarEntry;
+  /** Content so far; undefined once the file is open. */
+  chunks: { readonly bytes: Uint8Array; readonly hole: number }[] | undefined;
+}
+
+/**
+ * Turns a layer's tar into file operations.
+ *
+ * As the reader's visitor it collects ops until {@link take} hands them out. It knows what the layer made so far, so that a
+ * later member replaces an earlier one, links in folders' names are followed inside the layer, and nothing leads out of it.
+ * Times, and setgid bits that new files would inherit from, are set on folders at the very end.
+ */
+export class LayerOps implements TarVisitor {
+  readonly #style: WhiteoutStyle;
+  readonly #tree = new LayerTree();
+  /** Folders to finish, by path; the root is "". */
+  readonly #directories = new Map<string, TarEntry>();
+  #ops: Op[] = [{ op: "umask", mask: 0 }];
+  #bytes = 0;
+  #pending: Pending | undefined;
+  #skipped = false;
+  #contentBytes = 0;
+
+  constructor(style: WhiteoutStyle) {
+    this.#style = style;
+  }
+
+  /** Roughly the bytes that the collected ops will take on their way. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Bytes of all files so far: the layer's size. */
+  get contentBytes(): number {
+    return this.#contentBytes;
+  }
+
+  take(): Op[] {
+    const ops = this.#ops;
+    this.#ops = [];
+    this.#bytes = 0;
+    return ops;
+  }
+
+  /** The ops that finish the layer, once all members were read. */
+  finish(): void {
+    for (const [path, entry] of this.#directories) {
+      const place = path === "" ? "/" : path;
+      if ((entry.mode & specialBits) !== 0) this.#add({ op: "chmod", path: place, mode: entry.mode });
+      this.#add({ op: "utimens", path: place, atimeNs: entry.mtimeNs, mtimeNs: entry.mtimeNs });
+    }
+  }
+
+  entry(entry: TarEntry): void {
+    this.#skipped = false;
+    const path = this.#tree.resolve(entry.path);
+    const name = basename(path);
+    if (name.startsWith(whiteoutPrefix)) {
+      this.#skipped = true;
+      this.#whiteout(dirname(path) === "/" ? "" : dirname(path), name);
+      return;
+    }
+    // What aufs kept in such folders is no part of the image.
+    if (path.split("/").some((part) => part.startsWith(metaPrefix))) {
+      this.#skipped = true;
+      return;
+    }
+    this.#parents(path);
+    if (entry.type === "directory") this.#directory(path, entry);
+    else this.#file(path, entry);
+  }
+
+  data(bytes: Buffer, hole: number): void {
+    const pending = this.#pending;
+    if (this.#skipped || pending === undefined) return;
+    this.#bytes += bytes.length;
+    if (pending.chunks !== undefined) pending.chunks.push({ bytes, hole });
+    else this.#add({ op: "append", slot: slot, ...(hole === 0 ? {} : { skip: hole }), data: bytes });
+  }
+
+  end(): void {
+    const pending = this.#pending;
+    if (pending === undefined) return;
+    this.#pending = undefined;
+    const { path, entry, chunks } = pending;
+    if (chunks === undefined) this.#add({ op: "closeSlot", slot: slot });
+    else this.#add({ op: "writeFile", path, data: joined(chunks), mode: entry.mode, exclusive: true });
+    this.#attributes(path, entry);
+  }
+
+  #file(path: string, entry: TarEntry): void {
+    if (path === "") throw corrupt("the layer's root is not a folder");
+    const target = entry.type === "hardlink" ? this.#linkTarget(entry) : "";
+    if (target === path) return;
+    this.#clear(path);
+    this.#tree.set(path, entry.type === "symlink" ? { kind: "symlink", target: entry.linkPath } : { kind: "other" });
+    switch (entry.type) {
+      case "hardlink":
+        // Its owner, mode and times are those of the file it shares.
+        this.#add({ op: "link", target, path });
+        return;
+      case "symlink":
+        if (entry.linkPath === "") throw corrupt(`the symbolic link ${path} points nowhere`);
+        this.#add({ op: "symlink", target: entry.linkPath, path });
+        break;
+      case "file":
+        this.#contentBytes += entry.size;
+        this.#pending = { path, entry, chunks: entry.size <= smallFile ? [] : undefined };
+        if (entry.size > smallFile) {
+          this.#add({ op: "createFile", slot, path, mode: entry.mode });
+        }
+        return;
+      case "fifo":
+        this.#add({ op: "mknod", path, mode: S_IFIFO | entry.mode, major: 0, minor: 0 });
+        break;
+      default: {
+        const kind = entry.type === "char" ? S_IFCHR : S_IFBLK;
+        this.#add({ op: "mknod", path, mode: kind | entry.mode, major: entry.major, minor: entry.minor });
+      }
+    }
+    this.#attributes(path, entry);
+  }
+
+  #directory(path: string, entry: TarEntry): void {
+    const before = this.#tree.get(path);
+    const mode = entry.mode & ~specialBits;
+    if (path === "") this.#add({ op: "chmod", path: "/", mode });
+    else if (before?.kind === "directory") this.#add({ op: "chmod", path, mode });
+    else {
+      if (before !== undefined) this.#clear(path);
+      else if (this.#style === "remove") this.#clearForDirectory(path);
+      this.#makeDirectory(path, mode);
+      // It stood for a deletion of what lies below: the new folder must not show it again.
+      if (before?.kind === "whiteout" && this.#style === "overlay") this.#opaque(path);
+    }
+    this.#tree.set(path, { kind: "directory" });
+    const place = path === "" ? "/" : path;
+    this.#owner(place, entry, before !== undefined || path === "");
+    this.#xattrs(place, entry);
+    this.#directories.set(path, entry);
+  }
+
+  /** Owner before mode, since it clears setuid bits; both before attributes, since they clear capabilities; times last. */
+  #attributes(path: string, entry: TarEntry): void {
+    this.#owner(path, entry, false);
+    if (entry.type !== "symlink" && (entry.mode & specialBits) !== 0)
+      this.#add({ op: "chmod", path, mode: entry.mode });
+    this.#xattrs(path, entry);
+    this.#add({ op: "utimens", path, atimeNs: entry.mtimeNs, mtimeNs: entry.mtimeNs });
+  }
+
+  /** What is new belongs to root; in a copy of other layers, a folder may hand its own group to it. */
+  #owner(path: string, { uid, gid }: TarEntry, always: boolean): void {
+    if (always || uid !== 0 || gid !== 0 || this.#style === "remove") this.#add({ op: "chown", path, uid, gid });
+  }
+
+  #xattrs(path: string, { xattrs, type }: TarEntry): void {
+    for (const [name, value] of xattrs) {
+      // These would steer overlayfs itself.
+      if (name.startsWith("trusted.overlay.") || name.startsWith("user.overlay.")) continue;
+      const ignore: ErrnoName[] = type === "file" || type === "directory" ? ["EOPNOTSUPP"] : ["EOPNOTSUPP", "EPERM"];
+      this.#add({ op: "setxattr", path, name, value, ignore });
+    }
+  }
+
+  #whiteout(directory: string, name: string): void {
+    if (name === opaqueMarker) {
+      this.#parents(`${directory}/x`);
+      this.#opaque(directory);
+      return;
+    }
+    if (name.startsWith(metaPrefix)) return;
+    const hidden = name.slice(whiteoutPrefix.length);
+    if (hidden === "" || hidden === "." || hidden === "..")
+      throw corrupt(`the whiteout ${directory}/${name} names nothing`);
+    const path = `${directory}/${hidden}`;
+    // A whiteout is about the layers below, never about what its own layer brings.
+    if (this.#tree.get(path) !== undefined) return;
+    if (this.#style === "remove") {
+      this.#add({ op: "remove", path, recursive: true, ignore: ["ENOENT", "ENOTDIR"] });
+      return;
+    }
+    this.#parents(path);
+    this.#add({ op: "mknod", path, mode: S_IFCHR, major: 0, minor: 0 });
+    this.#tree.set(path, { kind: "whiteout" });
+  }
+
+  #opaque(directory: string): void {
+    const place = directory === "" ? "/" : directory;
+    if (this.#style === "overlay") {
+      this.#add({ op: "setxattr", path: place, name: "trusted.overlay.opaque", value: Buffer.from("y") });
+      return;
+    }
+    if (directory === "" || this.#tree.children(directory).length > 0) {
+      throw new OnggiError("unsupported", `the layer makes ${place} opaque after filling it`, {
+        hint: "This storage driver can't do that; use the overlay driver.",
+      });
+    }
+    this.#add({ op: "remove", path: directory, recursive: true, ignore: ["ENOENT"] });
+    this.#add({ op: "mkdir", path: directory, mode: 0o755 });
+    const entry = this.#directories.get(directory);
+    if (entry === undefined) return;
+    this.#add({ op: "chmod", path: directory, mode: entry.mode & ~specialBits });
+    this.#owner(directory, entry, true);
+    this.#xattrs(directory, entry);
+  }
+
+  /** Folders that the archive doesn't tell of. */
+  #parents(path: string): void {
+    const parent = path.slice(0, path.lastIndexOf("/"));
+    if (parent === "" || this.#tree.get(parent)?.kind === "directory") return;
+    this.#parents(parent);
+    const before = this.#tree.get(parent);
+    if (before !== undefined) this.#clear(parent);
+    if (before === undefined && this.#style === "remove") {
+      this.#add({ op: "mkdir", path: parent, mode: 0o755, ignore: ["EEXIST"] });
+    } else this.#makeDirectory(parent, 0o755);
+    if (before?.kind === "whiteout" && this.#style === "overlay") this.#opaque(parent);
+    this.#tree.set(parent, { kind: "directory" });
+  }
+
+  #makeDirectory(path: string, mode: number): void {
+    const ignore: { ignore?: ErrnoName[] } = this.#style === "remove" ? { ignore: ["EEXIST"] } : {};
+    this.#add({ op: "mkdir", path, mode, ...ignore });
+  }
+
+  /** Makes way for something that isn't a folder. */
+  #clear(path: string): void {
+    const before = this.#tree.get(path);
+    if (before === undefined && this.#style === "overlay") return;
+    const isTree = before === undefined || before.kind === "directory";
+    this.#add({ op: "remove", path, ...(isTree ? { recursive: true } : {}), ignore: ["ENOENT"] });
+    this.#tree.delete(path);
+    if (before?.kind !== "directory") return;
+    for (const below of [...this.#directories.keys()]) {
+      if (below === path || below.startsWith(`${path}/`)) this.#directories.delete(below);
+    }
+  }
+
+  /** Of the layers below a folder stays and anything else goes; an empty one may be made again. */
+  #clearForDirectory(path: string): void {
+    this.#add({ op: "remove", path, ignore: ["ENOENT", "ENOTEMPTY"] });
+  }
+
+  #linkTarget(entry: TarEntry): string {
+    const target = this.#tree.resolve(entry.linkPath);
+    const node = this.#tree.get(target);
+    if (node === undefined && this.#style === "remove") return target;
+    if (node === undefined || node.kind === "whiteout") {
+      throw corrupt(`${entry.path} is a hard link to ${entry.linkPath}, which the layer doesn't have`);
+    }
+    if (node.kind === "directory") throw corrupt(`${entry.path} is a hard link to the folder ${entry.linkPath}`);
+    return target;
+  }
+
+  #add(op: Op): void {
+    this.#ops.push(op);
+    this.#bytes += opBytes;
+  }
+}
+
+function joined(chunks: readonly { readonly bytes: Uint8Array; readonly hole: number }[]): Uint8Array {
+  if (chunks.length === 0) return new Uint8Array();
+  const [first] = chunks;
+  if (chunks.length === 1 && first !== undefined && first.hole === 0) return first.bytes;
+  return Buffer.concat(chunks.flatMap(({ bytes, hole }) => (hole === 0 ? [bytes] : [Buffer.alloc(hole), bytes])));
+}

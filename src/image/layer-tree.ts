@@ -1,0 +1,93 @@
+import { corrupt } from "./tar-header.ts";
+
+export type LayerNode =
+  | { readonly kind: "directory" | "other" | "whiteout" }
+  | { readonly kind: "symlink"; readonly target: string };
+
+const maxLinks = 40;
+
+/**
+ * What a layer has made so far, by path.
+ *
+ * Only what the layer itself brings lies in its folder, so links in a path can be followed here, and each thing has one
+ * path, whatever way an archive writes it.
+ */
+export class LayerTree {
+  readonly #nodes = new Map<string, LayerNode>();
+
+  get(path: string): LayerNode | undefined {
+    return this.#nodes.get(path);
+  }
+
+  set(path: string, node: LayerNode): void {
+    this.#nodes.set(path, node);
+  }
+
+  /** Forgets a path and, of a folder, all below it. */
+  delete(path: string): void {
+    const node = this.#nodes.get(path);
+    this.#nodes.delete(path);
+    if (node?.kind !== "directory") return;
+    for (const below of [...this.#nodes.keys()]) if (below.startsWith(`${path}/`)) this.#nodes.delete(below);
+  }
+
+  /** Names of what lies directly in a folder. */
+  children(path: string): readonly string[] {
+    const prefix = `${path}/`;
+    return [...this.#nodes.keys()]
+      .filter((one) => one.startsWith(prefix) && !one.includes("/", prefix.length))
+      .map((one) => one.slice(prefix.length));
+  }
+
+  /**
+   * The one path of what an archive calls `written`: cleaned, with links in its folders followed, its last part as it is.
+   *
+   * @returns "" for the root
+   * @throws OnggiError `corrupt` when the path leads out of the layer, or in a circle
+   */
+  resolve(written: string): string {
+    const parts = cleanParts(written);
+    const last = parts.pop();
+    if (last === undefined) return "";
+    const parent = this.#follow(parts);
+    return `${parent}/${last}`;
+  }
+
+  #follow(parts: readonly string[]): string {
+    let at = "";
+    let links = 0;
+    const todo = [...parts].reverse();
+    for (let part = todo.pop(); part !== undefined; part = todo.pop()) {
+      if (part === "..") {
+        at = at.slice(0, Math.max(0, at.lastIndexOf("/")));
+        continue;
+      }
+      const next = `${at}/${part}`;
+      const node = this.#nodes.get(next);
+      if (node?.kind !== "symlink") {
+        at = next;
+        continue;
+      }
+      if (++links > maxLinks) throw corrupt(`the path /${parts.join("/")} leads in a circle`);
+      if (node.target.startsWith("/")) at = "";
+      todo.push(
+        ...node.target
+          .split("/")
+          .filter((one) => one !== "" && one !== ".")
+          .reverse(),
+      );
+    }
+    return at;
+  }
+}
+
+/** The parts of an archive's path: absolute is taken as relative to the layer; `..` must not lead out of it. */
+function cleanParts(written: string): string[] {
+  const parts: string[] = [];
+  for (const part of written.split("/")) {
+    if (part === "" || part === ".") continue;
+    if (part !== "..") parts.push(part);
+    else if (parts.pop() === undefined) throw corrupt(`the path ${JSON.stringify(written)} leads out of the layer`);
+  }
+  return parts;
+}
