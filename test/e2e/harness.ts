@@ -1,0 +1,171 @@
+/** Starts a daemon of its own for a test, with roots, socket and bridge that no other test has. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { hostInventory, type Inventory } from "../host-inventory.ts";
+
+const checkout = join(import.meta.dirname, "../..");
+const startTimeoutMs = 20_000;
+const stopTimeoutMs = 30_000;
+
+export interface DaemonOptions {
+  /** Data root to open again; by default a new one, removed by {@link TestDaemon.stop}. */
+  readonly root?: string;
+  readonly runRoot?: string;
+  readonly bridge?: string;
+  /** Further flags of the daemon. */
+  readonly args?: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+export interface CommandOptions {
+  readonly input?: string | Uint8Array;
+  readonly env?: NodeJS.ProcessEnv;
+  /** 60 s unless told; the command is killed then, and the test fails. */
+  readonly timeoutMs?: number;
+  readonly cwd?: string;
+}
+
+export interface CommandResult {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface TestDaemon extends AsyncDisposable {
+  /** Path of its API socket. */
+  readonly socket: string;
+  readonly host: string;
+  readonly pid: number;
+  readonly root: string;
+  readonly runRoot: string;
+  readonly bridge: string;
+  /** What it has written so far. */
+  log(): string;
+  /** Runs `./onggi -H …` against it. */
+  onggi(args: readonly string[], options?: CommandOptions): Promise<CommandResult>;
+  /** What it has on the host now. */
+  inventory(): Inventory;
+  /** SIGTERM, then waits for its end; its roots go too, unless they were given. */
+  stop(): Promise<void>;
+  /** SIGKILL, and nothing else: roots, containers and spawner stay for the next daemon. */
+  kill9(): Promise<void>;
+}
+
+/** Daemons of this test file that are still to be stopped; none may outlive it. */
+const running = new Set<ChildProcess>();
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+process.once("SIGTERM", () => process.exit(143));
+
+/** Starts `build/daemon.js` and waits until its socket answers; throws with its log when it doesn't. */
+export async function startDaemon(options: DaemonOptions = {}): Promise<TestDaemon> {
+  const own = options.root === undefined ? mkdtempSync(join(tmpdir(), "onggi-e2e-")) : undefined;
+  const root = options.root ?? join(own ?? "", "data");
+  const runRoot = options.runRoot ?? join(own ?? root, "run");
+  const bridge = options.bridge ?? `ogt${randomBytes(4).toString("hex")}`;
+  const socket = join(runRoot, "api.sock");
+  const host = `unix://${socket}`;
+  const logPath = `${own ?? root}.log`;
+  writeFileSync(logPath, "", { flag: "a" });
+
+  const flags = ["--root", root, "--run-root", runRoot, "--host", host, "--bridge", bridge, ...(options.args ?? [])];
+  const output = openSync(logPath, "a");
+  const child = spawn(process.execPath, [join(checkout, "build/daemon.js"), ...flags], {
+    stdio: ["ignore", output, output],
+    env: { ...process.env, ...options.env },
+    cwd: "/",
+  });
+  running.add(child);
+  const log = () => readFileSync(logPath, "utf8");
+  const ended = new Promise<"ended">((resolve) => {
+    child.once("exit", () => {
+      running.delete(child);
+      resolve("ended");
+    });
+  });
+  await untilItAnswers(socket, child, log);
+
+  const end = async (signal: NodeJS.Signals) => {
+    child.kill(signal);
+    const outcome = await Promise.race([ended, sleep(stopTimeoutMs, "late", { ref: false })]);
+    if (outcome === "late")
+      throw new Error(`the daemon did not end ${stopTimeoutMs / 1000} s after ${signal}:\n${log()}`);
+  };
+  const stop = async () => {
+    await end("SIGTERM");
+    if (own === undefined) return;
+    rmSync(own, { recursive: true, force: true });
+    rmSync(logPath, { force: true });
+  };
+  return {
+    socket,
+    host,
+    pid: child.pid ?? 0,
+    root,
+    runRoot,
+    bridge,
+    log,
+    onggi: (args, commandOptions) => runCommand(join(checkout, "onggi"), ["-H", host, ...args], commandOptions),
+    inventory: () => hostInventory({ roots: [root, runRoot], bridge, pid: child.pid ?? 0 }),
+    stop,
+    kill9: () => end("SIGKILL"),
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+async function untilItAnswers(socket: string, child: ChildProcess, log: () => string): Promise<void> {
+  const deadline = performance.now() + startTimeoutMs;
+  while (!(await answers(socket))) {
+    if (child.exitCode !== null || child.signalCode !== null)
+      throw new Error(`the daemon ended while starting:\n${log()}`);
+    if (performance.now() > deadline) {
+      child.kill("SIGKILL");
+      throw new Error(`the daemon did not answer within ${startTimeoutMs / 1000} s:\n${log()}`);
+    }
+    await sleep(20);
+  }
+}
+
+function answers(socket: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const connection = connect(socket);
+    connection.once("connect", () => resolve(true)).once("error", () => resolve(false));
+    connection.once("connect", () => connection.destroy());
+  });
+}
+
+/** Runs a program to its end and keeps its output; throws when it takes too long. */
+export function runCommand(
+  file: string,
+  args: readonly string[],
+  options: CommandOptions = {},
+): Promise<CommandResult> {
+  const timeoutMs = options.timeoutMs ?? 60_000;
+  return new Promise((resolve, reject) => {
+    const child = spawn(file, args, { env: { ...process.env, ...options.env }, cwd: options.cwd ?? "/" });
+    const stdout: Buffer[] = [];
+    const stderr: Buffer[] = [];
+    child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk));
+    child.stderr.on("data", (chunk: Buffer) => stderr.push(chunk));
+    child.stdin.on("error", () => {}); // It ended without reading all of its input.
+    child.stdin.end(options.input ?? "");
+    const timer = setTimeout(() => {
+      child.kill("SIGKILL");
+      reject(
+        new Error(`${file} ${args.join(" ")} did not end within ${timeoutMs} ms; stderr: ${Buffer.concat(stderr)}`),
+      );
+    }, timeoutMs);
+    child.once("error", reject);
+    child.once("close", (code, signal) => {
+      clearTimeout(timer);
+      resolve({ code, signal, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() });
+    });
+  });
+}
