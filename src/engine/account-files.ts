@@ -1,12 +1,10 @@
 import type { Executor } from "../executor/executor.ts";
+import { CLONE_NEWNS, MS_BIND, MS_PRIVATE, MS_REC } from "../program/kernel.ts";
 import type { Mount } from "../program/mount.ts";
 import type { Op } from "../program/op.ts";
 import type { AccountFiles } from "./user.ts";
 
 const maxBytes = 1024 * 1024;
-const cloneNewNs = 0x20000;
-const msPrivate = 1 << 18;
-const msRecursive = 1 << 14;
 
 const readAccounts: readonly Op[] = [
   { op: "readFile", path: "/etc/passwd", maxBytes, ignore: ["ENOENT", "ENOTDIR"] },
@@ -17,12 +15,12 @@ const readAccounts: readonly Op[] = [
 export async function accountFilesOf(executor: Executor, rootfs: readonly Mount[], staging: string): Promise<AccountFiles> {
   const show: Op[] = rootfs.map((mount) =>
     mount.type === "bind"
-      ? { op: "mount", source: mount.source, target: staging, type: "", flags: 4096, data: "" }
+      ? { op: "mount", source: mount.source, target: staging, type: "", flags: MS_BIND, data: "" }
       : { op: "fsmount", type: mount.type, source: mount.source, options: mount.options, attributes: 0, target: staging },
   );
   return readWith(executor, [
-    { op: "unshare", flags: cloneNewNs },
-    { op: "mount", source: "", target: "/", type: "", flags: msPrivate | msRecursive, data: "" },
+    { op: "unshare", flags: CLONE_NEWNS },
+    { op: "mount", source: "", target: "/", type: "", flags: MS_PRIVATE | MS_REC, data: "" },
     ...show,
     { op: "chroot", path: staging },
     { op: "chdir", path: "/" },
@@ -33,7 +31,7 @@ export async function accountFilesOf(executor: Executor, rootfs: readonly Mount[
 export async function accountFilesIn(executor: Executor, pid: number, startTime: bigint): Promise<AccountFiles> {
   return readWith(executor, [
     { op: "openProcess", slot: "process", pid, startTime },
-    { op: "setns", slot: "process", flags: cloneNewNs },
+    { op: "setns", slot: "process", flags: CLONE_NEWNS },
   ]);
 }
 

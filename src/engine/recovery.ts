@@ -1,0 +1,80 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Cgroups } from "../cgroup/cgroups.ts";
+import type { Executor, Monitor } from "../executor/executor.ts";
+import type { ExitRecord, Op } from "../program/op.ts";
+import type { Container } from "./container.ts";
+import type { LastRun } from "./container-record.ts";
+import type { ContainerStore, LaunchRecord } from "./container-store.ts";
+
+/** What became of a container while no engine looked. */
+export type Found =
+  | { readonly kind: "idle" }
+  | { readonly kind: "running"; readonly monitor: Monitor; readonly launch: LaunchRecord }
+  | { readonly kind: "ended"; readonly exit: ExitRecord; readonly launch: LaunchRecord }
+  | { readonly kind: "lost"; readonly last: LastRun };
+
+const lostStatus = 137;
+
+/** Finds runs of an engine before this one, and cleans up after monitors that were killed. */
+export class Recovery {
+  readonly #executor: Executor;
+  readonly #cgroups: Cgroups;
+  readonly #store: ContainerStore;
+
+  constructor(parts: { readonly executor: Executor; readonly cgroups: Cgroups; readonly store: ContainerStore }) {
+    this.#executor = parts.executor;
+    this.#cgroups = parts.cgroups;
+    this.#store = parts.store;
+  }
+
+  async find(container: Container): Promise<Found> {
+    const { id } = container;
+    const launch = this.#store.loadLaunch(id);
+    if (launch === undefined) return { kind: "idle" };
+    const directory = this.#store.runDirectory(id);
+    const monitor = await this.#executor.reconnect(join(directory, "monitor.sock"));
+    if (monitor !== undefined) return { kind: "running", monitor, launch };
+    const exit = readExit(join(directory, "exit.json"));
+    if (exit === undefined) return { kind: "lost", last: await this.endLost(id, launch) };
+    // A monitor that was killed after it had recorded the exit may have left its teardown undone.
+    await this.cleanUp(id, launch.teardown);
+    return { kind: "ended", exit, launch };
+  }
+
+  /** Ends a container whose monitor is gone: nobody keeps its output or sees its exit. */
+  async endLost(id: string, launch: LaunchRecord): Promise<LastRun> {
+    const wasAlive = this.#cgroups.pids(id).length > 0;
+    await this.cleanUp(id, launch.teardown);
+    const error = wasAlive
+      ? "its monitor process was killed, so it was ended: nobody would have kept its output or seen its exit"
+      : "its monitor process was killed, so nobody knows how it ended";
+    return { exitCode: lostStatus, error, oomKilled: false, startedAtMs: launch.startedAtMs, finishedAtMs: Date.now() };
+  }
+
+  /** Kills what is left of a run and does its teardown, each step whatever became of the others. */
+  async cleanUp(id: string, teardown: readonly Op[]): Promise<void> {
+    const worker = await this.#executor.work([]);
+    try {
+      for (const op of [...this.#cgroups.killSteps(id), ...teardown]) await worker.run([op]).catch(() => {});
+    } finally {
+      await worker.close();
+    }
+  }
+}
+
+/** Undefined where the monitor had recorded nothing; it renames a whole file into place. */
+function readExit(path: string): ExitRecord | undefined {
+  try {
+    const json = JSON.parse(readFileSync(path, "utf8")) as Record<string, number | string>;
+    return {
+      status: Number(json["status"]),
+      signal: Number(json["signal"]),
+      finishedAtNs: BigInt(json["finishedAtNs"] ?? 0),
+      oomKills: Number(json["oomKills"]),
+      memoryPeakBytes: Number(json["memoryPeakBytes"]),
+    };
+  } catch {
+    return undefined;
+  }
+}

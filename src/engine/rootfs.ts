@@ -1,0 +1,59 @@
+import type { Mount } from "../program/mount.ts";
+import type { Snapshotter } from "../storage/snapshotter.ts";
+import type { ContainerRecord } from "./container-record.ts";
+
+/** Containers' root file systems: each is a snapshot on its image's topmost layer, its key the container's id. */
+export class Rootfs {
+  readonly #snapshotter: Snapshotter;
+
+  constructor(snapshotter: Snapshotter) {
+    this.#snapshotter = snapshotter;
+  }
+
+  get driver(): string {
+    return this.#snapshotter.driver;
+  }
+
+  async prepare(record: ContainerRecord): Promise<void> {
+    await this.#snapshotter.prepare(record.id, record.image.chainId, { durable: record.config.autoRemove !== true });
+  }
+
+  /** Nothing where there is none. */
+  async discard(id: string): Promise<void> {
+    if (this.#snapshotter.has(id)) await this.#snapshotter.remove(id);
+  }
+
+  mounts(id: string): readonly Mount[] {
+    return this.#snapshotter.mounts(id);
+  }
+
+  /** Shows an image's tree for the time of `use`. */
+  async view<T>(key: string, chainId: string, use: (mounts: readonly Mount[]) => Promise<T>): Promise<T> {
+    const mounts = await this.#snapshotter.view(key, chainId, { durable: false });
+    try {
+      return await use(mounts);
+    } finally {
+      await this.#snapshotter.remove(key);
+    }
+  }
+
+  describe(id: string): Readonly<Record<string, string>> {
+    return this.#snapshotter.has(id) ? this.#snapshotter.describe(id) : {};
+  }
+
+  async size(record: ContainerRecord): Promise<{ readonly writableBytes: number; readonly rootfsBytes: number }> {
+    const { bytes: writableBytes } = await this.#snapshotter.usage(record.id);
+    let rootfsBytes = writableBytes;
+    for (let layer = record.image.chainId; layer !== undefined; layer = this.#snapshotter.stat(layer).parent) {
+      rootfsBytes += (await this.#snapshotter.usage(layer)).bytes;
+    }
+    return { writableBytes, rootfsBytes };
+  }
+
+  /** Removes the snapshots that belong to no container: what a create or remove that was cut off left. */
+  async sweep(isKnown: (id: string) => boolean): Promise<number> {
+    const orphans = [...this.#snapshotter.list()].filter(({ kind, id }) => kind !== "committed" && !isKnown(id));
+    for (const { id } of orphans) await this.#snapshotter.remove(id);
+    return orphans.length;
+  }
+}
