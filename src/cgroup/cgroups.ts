@@ -8,11 +8,14 @@ export interface Cgroups {
    * Steps that make a container's cgroups with their limits, put the child in, and remove them after the end.
    * The `child` part comes first in the child, before the cgroup namespace is made.
    * @throws OnggiError `unsupported` for a limit that no controller here can hold, naming the controller
+   * @throws OnggiError `invalid` for limits that contradict each other
    */
   steps(id: string, resources: LinuxResources): CgroupSteps;
   /** Steps that put another process (exec) into a container's cgroups. */
   joinSteps(id: string): { readonly host: readonly Op[]; readonly child: readonly Op[]; readonly intoCgroup?: Slot };
+  /** @throws OnggiError `not_found` when it has no cgroup */
   stats(id: string): CgroupStats;
+  /** Stops all its processes where they are; whoever then kills must thaw, or the killed never end. */
   freeze(id: string): Promise<void>;
   thaw(id: string): Promise<void>;
   /** Pids of all processes in it, as the host sees them; empty when it doesn't exist. */
@@ -23,6 +26,8 @@ export interface Cgroups {
   list(): readonly string[];
   /** Limits that this host can't enforce (no swap accounting …), for `info`. */
   warnings(): readonly string[];
+  /** Removes the engine's own groups where no container is in them. */
+  close(): void;
 }
 
 export interface CgroupSteps extends Steps {
@@ -30,7 +35,7 @@ export interface CgroupSteps extends Steps {
   readonly intoCgroup?: Slot;
   /** For the monitor. */
   readonly oomWatch?: Op;
-  /** What the process sees as the path of its cgroup, for messages of the kernel (`oom_memcg=`). */
+  /** Path of the memory cgroup as the kernel's messages name it (`oom_memcg=`). */
   readonly memoryPath: string;
 }
 
