@@ -9,6 +9,10 @@ export interface BridgeNetwork {
   /** CIDR. */
   readonly subnet: string;
   readonly gateway: string;
+  /** When it was first made; with its id kept in its file across restarts. */
+  readonly createdAtMs: number;
+  /** What had to be changed on the host, and what there stands in the way; for `info`. Reads the host's firewall: not for the hot path. */
+  warnings(): Promise<readonly string[]>;
   /**
    * Leases an address and says how to connect a container with it. The steps need nothing more of the engine:
    * `host` opens the sockets and publishes the ports, `child` (run in the host's network namespace; its first step unshares the
@@ -17,11 +21,16 @@ export interface BridgeNetwork {
    * @throws OnggiError `exhausted` when the subnet is full, `conflict` when a host port is taken (by whom, where known)
    */
   connect(containerId: string, ports: readonly PublishedPort[]): Promise<Connection>;
-  /** Gives back what `connect` reserved when the program never ran. */
+  /**
+   * Frees address and ports in memory: after the container's end, once its teardown is done, and when its program never ran.
+   * Of an unknown container it does nothing.
+   */
   release(containerId: string): void;
-  /** What is connected according to the leases on disk; start-up compares. */
+  /** The teardown steps of a connected container once more, for one whose monitor died without running them. */
+  teardown(containerId: string): readonly Op[];
+  /** What is connected: at start-up, according to the leases on disk. */
   leases(): readonly Lease[];
-  /** Steps that make firewall and leases what `running` says: elements and leases of others are removed. */
+  /** Forgets all containers but those that run; the steps make firewall and leases on disk say the same. */
   reconcile(running: ReadonlySet<string>): readonly Op[];
 }
 
@@ -31,6 +40,8 @@ export interface Connection {
   readonly prefixLength: number;
   readonly gateway: string;
   readonly mac: string;
+  /** Name of the cable's end on the host, where its traffic is counted (`readInterfaceStats`). Another for each start. */
+  readonly hostLink: string;
   /** With the host ports that were chosen. */
   readonly ports: readonly PublishedPort[];
 }
@@ -47,4 +58,6 @@ export interface PublishedPort {
 export interface Lease {
   readonly containerId: string;
   readonly address: string;
+  readonly hostLink: string;
+  readonly ports: readonly PublishedPort[];
 }

@@ -1,0 +1,275 @@
+import { randomBytes } from "node:crypto";
+import { mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { OnggiError } from "../base/error.ts";
+import type { Op } from "../program/op.ts";
+import { AddressPool } from "./address-pool.ts";
+import { type Perform, removeBridge, setUpBridge } from "./bridge-setup.ts";
+import { connectSteps, type Endpoint, teardownSteps } from "./connect-steps.ts";
+import { forwardWarnings } from "./forward-policy.ts";
+import { chooseSubnet } from "./free-subnet.ts";
+import { readBridgeIndex, readLinkIndex, readMtu, readUsedRanges } from "./host-links.ts";
+import { HostPorts } from "./host-ports.ts";
+import { type Cidr, formatAddress, formatCidr, macOf, overlap, parseAddress, parseCidr } from "./ipv4.ts";
+import { encodeLease, leasePath, readLeases } from "./lease-file.ts";
+import { netlinkNetfilter } from "./netlink.ts";
+import type { BridgeNetwork, Connection, Lease, PublishedPort } from "./network.ts";
+import { findRecord, type NetworkRecord, newRecord, writeRecord } from "./network-record.ts";
+import { encodeTransaction } from "./nf-tables.ts";
+import { type Publication, publishCommand, republish } from "./ruleset.ts";
+
+export interface BridgeNetworkOptions {
+  readonly name: string;
+  /** The link, at most 15 characters. */
+  readonly bridge: string;
+  /** CIDR; otherwise the one of last time, or the first private one that the host has no route to. */
+  readonly subnet?: string;
+  /** The durable folder for `<id>.json`. */
+  readonly root: string;
+  /** The folder for the leases of this network: gone after a reboot, as the links are. */
+  readonly runRoot: string;
+  readonly perform: Perform;
+}
+
+/** `BR_MAX_PORTS` of the kernel, less the bridge itself. */
+const maxPorts = 1023;
+
+/**
+ * Opens a bridge network, and makes of it on the host what isn't there.
+ *
+ * @throws OnggiError `conflict` for a link of that name that is no bridge, `in_use` for another subnet while containers are connected,
+ *   `exhausted` when no subnet is free, `unsupported` when the kernel has no nf_tables
+ */
+export async function openBridgeNetwork(options: BridgeNetworkOptions): Promise<BridgeNetwork> {
+  const { bridge, root, runRoot, perform } = options;
+  if (!/^[A-Za-z0-9_.-]{1,15}$/.test(bridge))
+    throw new OnggiError("invalid", `"${bridge}" can't be the name of a bridge`);
+  mkdirSync(runRoot, { recursive: true, mode: 0o700 });
+  const { leases, broken } = readLeases(runRoot);
+  for (const name of broken) rmSync(join(runRoot, name), { force: true });
+
+  const record = await settleRecord(options, leases);
+  const subnet = parseCidr(record.subnet);
+  const network = new Bridge(record, runRoot, readMtu(), readLinkIndex());
+  network.restore(leases);
+  const publications = network.publications();
+  const changes = await setUpBridge({
+    bridge,
+    subnet,
+    gateway: subnet.base + 1,
+    mtu: network.mtu,
+    publications,
+    perform,
+  });
+  network.notes.push(...changes, ...overlapNotes(bridge, subnet));
+  await writeRecord(root, record);
+  return network;
+}
+
+/** The network's record as it shall be, its old bridge taken away when the subnet is another. */
+async function settleRecord(options: BridgeNetworkOptions, leases: readonly Lease[]): Promise<NetworkRecord> {
+  const { name, bridge, root, perform } = options;
+  const known = findRecord(root, name);
+  const subnet = checkedSubnet(
+    options.subnet ?? known?.subnet ?? formatCidr(chooseSubnet(readUsedRanges(bridge).map(({ range }) => range))),
+  );
+  if (known === undefined) return newRecord(name, bridge, subnet);
+  if (known.subnet === subnet && known.bridge === bridge) return known;
+  if (leases.length > 0) {
+    throw new OnggiError(
+      "in_use",
+      `network ${name} can't become ${subnet} on ${bridge}: ${leases.length} containers are connected`,
+      {
+        hint: `They are on ${known.subnet} of ${known.bridge}; stop them first.`,
+      },
+    );
+  }
+  await removeBridge(known.bridge, perform);
+  return { ...known, bridge, subnet };
+}
+
+function checkedSubnet(text: string): string {
+  const subnet = parseCidr(text);
+  if (subnet.prefixLength >= 8 && subnet.prefixLength <= 30) return formatCidr(subnet);
+  throw new OnggiError("invalid", `subnet ${text} can't be used for a bridge`, {
+    hint: "Its prefix must be /8 to /30.",
+  });
+}
+
+function overlapNotes(bridge: string, subnet: Cidr): readonly string[] {
+  return readUsedRanges(bridge)
+    .filter(({ range }) => overlap(range, subnet))
+    .map(
+      ({ device, range }) =>
+        `subnet ${formatCidr(subnet)} of ${bridge} overlaps ${formatCidr(range)} of ${device}: containers don't reach that`,
+    );
+}
+
+class Bridge implements BridgeNetwork {
+  readonly id: string;
+  readonly name: string;
+  readonly bridge: string;
+  readonly subnet: string;
+  readonly gateway: string;
+  readonly createdAtMs: number;
+  readonly mtu: number;
+  readonly notes: string[] = [];
+  readonly #runRoot: string;
+  readonly #linkIndex: number;
+  readonly #range: Cidr;
+  readonly #pool: AddressPool;
+  readonly #hostPorts = new HostPorts();
+  readonly #leases = new Map<string, Lease>();
+  /** Whose ports are being claimed. */
+  readonly #connecting = new Set<string>();
+
+  constructor(
+    { id, name, bridge, subnet, createdAtMs }: NetworkRecord,
+    runRoot: string,
+    mtu: number,
+    linkIndex: number,
+  ) {
+    this.id = id;
+    this.name = name;
+    this.bridge = bridge;
+    this.subnet = subnet;
+    this.createdAtMs = createdAtMs;
+    this.mtu = mtu;
+    this.#runRoot = runRoot;
+    this.#linkIndex = linkIndex;
+    this.#range = parseCidr(subnet);
+    const gateway = this.#range.base + 1;
+    this.gateway = formatAddress(gateway);
+    this.#pool = new AddressPool(this.#range, [gateway]);
+  }
+
+  async connect(containerId: string, ports: readonly PublishedPort[]): Promise<Connection> {
+    if (this.#leases.has(containerId) || this.#connecting.has(containerId)) {
+      throw new OnggiError(
+        "conflict",
+        `container ${containerId.slice(0, 12)} is connected to network ${this.name} already`,
+      );
+    }
+    const bridgeIndex = this.#bridgeIndex();
+    this.#connecting.add(containerId);
+    try {
+      const claimed = ports.length === 0 ? [] : await this.#hostPorts.claim(containerId, ports);
+      const lease = this.#lease(containerId, claimed);
+      const steps = connectSteps(this.#endpoint(lease), bridgeIndex);
+      const { prefixLength } = this.#range;
+      return { ...lease, steps, prefixLength, gateway: this.gateway, mac: macOf(numberOf(lease.address)) };
+    } finally {
+      this.#connecting.delete(containerId);
+    }
+  }
+
+  release(containerId: string): void {
+    const lease = this.#leases.get(containerId);
+    if (lease === undefined) return;
+    this.#leases.delete(containerId);
+    this.#pool.free(numberOf(lease.address));
+    this.#hostPorts.release(lease.ports);
+  }
+
+  teardown(containerId: string): readonly Op[] {
+    const lease = this.#leases.get(containerId);
+    return lease === undefined ? [] : teardownSteps(this.#endpoint(lease));
+  }
+
+  leases(): readonly Lease[] {
+    return [...this.#leases.values()];
+  }
+
+  reconcile(running: ReadonlySet<string>): readonly Op[] {
+    const stale = this.leases().filter(({ containerId }) => !running.has(containerId));
+    for (const { containerId } of stale) this.release(containerId);
+    const publications = this.publications();
+    const slot = "net:reconcile";
+    return [
+      { op: "netlinkSocket", slot, protocol: netlinkNetfilter },
+      {
+        op: "netlink",
+        slot,
+        ...encodeTransaction(republish(this.bridge, publications)),
+        shell: publications.map((publication) => publishCommand(this.bridge, publication)),
+      },
+      { op: "closeSlot", slot },
+      ...stale.map(
+        ({ address }): Op => ({ op: "remove", path: leasePath(this.#runRoot, address), ignore: ["ENOENT"] }),
+      ),
+    ];
+  }
+
+  async warnings(): Promise<readonly string[]> {
+    return [...this.notes, ...(await forwardWarnings(this.bridge))];
+  }
+
+  /** Takes over what was connected before this engine was started. */
+  restore(leases: readonly Lease[]): void {
+    for (const lease of leases) {
+      this.#pool.reserve(numberOf(lease.address));
+      this.#hostPorts.restore(lease.containerId, lease.ports);
+      this.#leases.set(lease.containerId, lease);
+    }
+  }
+
+  publications(): readonly Publication[] {
+    return this.leases().flatMap(publicationsOf);
+  }
+
+  #lease(containerId: string, ports: readonly PublishedPort[]): Lease {
+    const address = this.#pool.count < maxPorts ? this.#pool.take() : undefined;
+    if (address === undefined) {
+      this.#hostPorts.release(ports);
+      const { count } = this.#pool;
+      const why =
+        count >= maxPorts
+          ? `bridge ${this.bridge} has all its ${maxPorts} ports in use`
+          : `subnet ${this.subnet} has no free address`;
+      throw new OnggiError("exhausted", `network ${this.name} is full: ${why}`, {
+        hint: "Stop containers, or run some without network.",
+      });
+    }
+    const lease = { containerId, address: formatAddress(address), hostLink: newLinkName(containerId), ports };
+    this.#leases.set(containerId, lease);
+    return lease;
+  }
+
+  #endpoint(lease: Lease): Endpoint {
+    return {
+      bridge: this.bridge,
+      subnet: this.#range,
+      gateway: this.#range.base + 1,
+      mtu: this.mtu,
+      address: numberOf(lease.address),
+      hostLink: lease.hostLink,
+      linkIndex: this.#linkIndex,
+      publications: publicationsOf(lease),
+      leasePath: leasePath(this.#runRoot, lease.address),
+      lease: encodeLease(lease),
+    };
+  }
+
+  #bridgeIndex(): number {
+    const index = readBridgeIndex(this.bridge);
+    if (index !== undefined) return index;
+    throw new OnggiError("unavailable", `bridge ${this.bridge} is not there any more`, {
+      hint: "Somebody removed it; restart Onggi's daemon to have it made again.",
+    });
+  }
+}
+
+function publicationsOf({ containerId, address, ports }: Lease): readonly Publication[] {
+  return ports.map((port) => ({ port, containerId, address: numberOf(address) }));
+}
+
+/** One that was never used: the link of a container's last run goes a moment after its end. */
+function newLinkName(containerId: string): string {
+  return `og${containerId.slice(0, 7)}${randomBytes(3).toString("hex")}`;
+}
+
+function numberOf(address: string): number {
+  const number = parseAddress(address);
+  if (number === undefined) throw new OnggiError("internal", `lease with the address "${address}"`);
+  return number;
+}
