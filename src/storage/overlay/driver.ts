@@ -105,7 +105,7 @@ function shortName(id: string): string {
 function makeRoot(directory: string, below: string | undefined): void {
   const like = below === undefined ? { mode: 0o755, uid: 0, gid: 0 } : statSync(below);
   mkdirSync(directory, { recursive: true, mode: like.mode & 0o777 });
-  if ((like.mode & 0o7777) !== 0o755) chmodSync(directory, like.mode & 0o7777);
+  chmodSync(directory, like.mode & 0o7777); // mkdir's mode is subject to the umask
   if (like.uid !== 0 || like.gid !== 0) chownSync(directory, like.uid, like.gid);
 }
 

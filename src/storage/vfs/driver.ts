@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, renameSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { isErrno } from "../../base/errno.ts";
@@ -34,7 +34,7 @@ export function openVfs(directory: string): SnapshotDriver {
     async create(id, parents, { durable }) {
       const nearest = parents[0];
       mkdirSync(tree(id), { recursive: true, mode: 0o755 });
-      if (nearest === undefined) return;
+      if (nearest === undefined) return chmodSync(tree(id), 0o755); // mkdir's mode is subject to the umask
       await copyTree(tree(nearest), tree(id));
       if (durable) await syncFileSystem(directory);
     },
