@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { OnggiError } from "../base/error.ts";
 import type { ChainId, Digest } from "../oci/digest.ts";
 import { type ImageConfig, type ImageConfigFile, mediaTypes } from "../oci/manifest.ts";
-import { type Platform, platformOf } from "../oci/platform.ts";
+import { type Platform, parsePlatform, platformOf } from "../oci/platform.ts";
 import { familiarReference, fullReference, parseReference, type Reference, withDefaultTag } from "../oci/reference.ts";
 import { type Blob, ContentStore } from "./content-store.ts";
 import { encodeManifest } from "./docker-archive.ts";
@@ -14,7 +14,11 @@ import type { LayerSink } from "./layer-sink.ts";
 import { Layers, layersOf } from "./layers.ts";
 import { loadArchive } from "./load.ts";
 import { type Report, reporting } from "./progress.ts";
+import { pullImage } from "./pull.ts";
+import { pushImage } from "./push.ts";
 import { deleteUnused, type ImageParts, register } from "./register.ts";
+import type { RegistryLogin } from "./registry-auth.ts";
+import { isLoopback, Registry } from "./registry-client.ts";
 import { deleteImage, type Removed, removeImage } from "./remove.ts";
 import { saveArchive } from "./save.ts";
 
@@ -28,6 +32,8 @@ export interface ImagesOptions {
   readonly platform?: Platform;
   /** Registries (`host[:port]`) whose certificates aren't checked and that may speak plain HTTP; loopback is one of them. */
   readonly insecureRegistries?: readonly string[];
+  /** Waits between tries of a registry that doesn't answer. */
+  readonly retryDelaysMs?: readonly number[];
   /** Docker's words: pull, push, load, tag, untag, delete, save. */
   readonly onEvent?: (action: ImageAction, imageId: string, name: string) => void;
 }
@@ -98,6 +104,34 @@ export class Images {
     for (const layer of layersOf(image)) await this.#parts.layers.ensure(layer, 0);
     const { id, config, chainIds } = image;
     return { id, reference: shownReference(key), config: config.config ?? {}, file: config, chainIds };
+  }
+
+  /** Progress comes in Docker's words. */
+  pull(
+    reference: string,
+    options: { readonly platform?: string; readonly login?: RegistryLogin; readonly signal?: AbortSignal } = {},
+  ): AsyncIterable<Progress> {
+    return reporting(async (report, signal) => {
+      const name = withDefaultTag(parseReference(reference));
+      const platform = options.platform ? parsePlatform(options.platform, this.#platform) : this.#platform;
+      const image = await pullImage(this.#parts, this.#registry(name, options.login, signal), name, report, {
+        platform,
+        signal,
+      });
+      this.#event("pull", image.id, familiarReference(name));
+    }, options.signal);
+  }
+
+  /** Progress comes in Docker's words. */
+  push(
+    reference: string,
+    options: { readonly login?: RegistryLogin; readonly signal?: AbortSignal } = {},
+  ): AsyncIterable<Progress> {
+    return reporting(async (report, signal) => {
+      const name = withDefaultTag(parseReference(reference));
+      const image = await pushImage(this.#parts, this.#registry(name, options.login, signal), name, report, signal);
+      this.#event("push", image.id, familiarReference(name));
+    }, options.signal);
   }
 
   load(archive: AsyncIterable<Uint8Array>, options: { readonly signal?: AbortSignal } = {}): AsyncIterable<Progress> {
@@ -198,6 +232,16 @@ export class Images {
       for (const release of held.values()) release();
       deleteUnused(this.#parts, held.keys());
     }
+  }
+
+  #registry(reference: Reference, login: RegistryLogin | undefined, signal: AbortSignal): Registry {
+    const { insecureRegistries = [], retryDelaysMs } = this.#options;
+    return new Registry(reference, {
+      login,
+      insecure: isLoopback(reference.domain) || insecureRegistries.includes(reference.domain),
+      signal,
+      ...(retryDelaysMs === undefined ? {} : { retryDelaysMs }),
+    });
   }
 
   #info(image: StoredImage): ImageInfo {

@@ -7,11 +7,12 @@ export type WhiteoutStyle = "overlay" | "remove";
 /** Performs file operations in a layer's folder, which it can't leave: `/` is the layer's own root. */
 export type LayerWorker = Pick<Worker, "run">;
 
-/** Fills a layer's folder; told how the storage wants deletions. */
-export type ApplyLayer = (worker: LayerWorker, whiteouts: WhiteoutStyle) => Promise<void>;
+/** Fills a layer's folder. */
+export type ApplyLayer = (worker: LayerWorker) => Promise<void>;
 
 /** Where unpacked layers go; storage implements it, the engine hands it in. */
 export interface LayerSink {
+  readonly whiteouts: WhiteoutStyle;
   has(chainId: ChainId): Promise<boolean>;
   /**
    * Makes the layer `chainId` on its parent: an empty folder (`overlay`) or a copy of the parent's (`remove`), which `apply`

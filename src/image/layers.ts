@@ -41,9 +41,14 @@ export class Layers {
     return await this.#inTurn(chainId, async () => {
       if (await this.#sink.has(chainId)) return known ?? (await this.#measure(blob));
       let bytes = 0;
-      await this.#sink.layer(chainId, parent, async (worker, whiteouts) => {
+      await this.#sink.layer(chainId, parent, async (worker) => {
         const stored = this.#content.stream(blob.digest);
-        bytes = await unpackLayer(stored, worker, { ...options, diffId, storedDigest: blob.digest, whiteouts });
+        bytes = await unpackLayer(stored, worker, {
+          ...options,
+          diffId,
+          storedDigest: blob.digest,
+          whiteouts: this.#sink.whiteouts,
+        });
       });
       return bytes;
     });

@@ -111,10 +111,10 @@ export class MemoryTree {
 /** Keeps layers in memory, for tests of what stands above storage. */
 export class MemorySink implements LayerSink {
   readonly layers = new Map<ChainId, { readonly parent: ChainId | undefined; readonly tree: MemoryTree }>();
-  readonly #whiteouts: WhiteoutStyle;
+  readonly whiteouts: WhiteoutStyle;
 
   constructor(whiteouts: WhiteoutStyle = "overlay") {
-    this.#whiteouts = whiteouts;
+    this.whiteouts = whiteouts;
   }
 
   async has(chainId: ChainId): Promise<boolean> {
@@ -125,10 +125,10 @@ export class MemorySink implements LayerSink {
     if (parent !== undefined && !this.layers.has(parent))
       throw new OnggiError("not_found", `layer ${parent} is missing`);
     const tree = new MemoryTree();
-    if (this.#whiteouts === "remove" && parent !== undefined) {
+    if (this.whiteouts === "remove" && parent !== undefined) {
       for (const [path, one] of this.layers.get(parent)?.tree.files ?? []) tree.files.set(path, structuredCopy(one));
     }
-    await apply(tree, this.#whiteouts);
+    await apply(tree);
     this.layers.set(chainId, { parent, tree });
   }
 

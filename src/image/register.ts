@@ -17,6 +17,8 @@ export interface RegisterOptions {
   /** Repository the blobs came from. */
   readonly repository?: string;
   readonly signal?: AbortSignal | undefined;
+  /** Resolves when a layer's blob is in the store. */
+  readonly ready?: (layer: Descriptor) => Promise<void>;
   readonly onLayer?: (layer: Descriptor, state: "extracting" | "done", storedBytes: number) => void;
 }
 
@@ -43,6 +45,7 @@ export async function register(
 
   const chain = chainIds(diffIds);
   const release = layers.hold(chain);
+  let isDone = false;
   try {
     const records: LayerRecord[] = [];
     const stack = layersOf({ config, chainIds: chain, layers: manifest.layers.map(plainRecord) });
@@ -50,6 +53,7 @@ export async function register(
       options.signal?.throwIfAborted();
       const descriptor = manifest.layers[index];
       if (descriptor === undefined) continue;
+      await options.ready?.(descriptor);
       const known = knownLayer(store, layer.chainId, layer.blob.digest);
       const onProgress = (bytes: number) => options.onLayer?.(descriptor, "extracting", bytes);
       const contentBytes = await layers.ensure(layer, known?.contentBytes, { onProgress, signal: options.signal });
@@ -65,9 +69,18 @@ export async function register(
       });
     }
     const manifestType = manifest.mediaType ?? mediaTypes.manifest;
-    return await store.put({ id, manifest: manifestDigest, manifestType, layers: records, addedAtMs: Date.now() });
+    const image = await store.put({
+      id,
+      manifest: manifestDigest,
+      manifestType,
+      layers: records,
+      addedAtMs: Date.now(),
+    });
+    isDone = true;
+    return image;
   } finally {
     release();
+    if (!isDone) await layers.remove(chain, (chainId) => store.usedLayers().has(chainId));
   }
 }
 

@@ -124,8 +124,9 @@ function repositoriesOf(chosen: readonly Chosen[]): Record<string, Record<string
   for (const { image, names } of chosen) {
     const top = image.layers.at(-1);
     for (const name of names) {
-      const tags = (repositories[familiarName(name)] ??= {});
+      const tags = repositories[familiarName(name)] ?? {};
       tags[name.tag ?? ""] = hexOf(top?.digest ?? digestOf(""));
+      repositories[familiarName(name)] = tags;
     }
   }
   return repositories;

@@ -51,6 +51,7 @@ export class TarReader {
   /** Stored bytes of content yet to come, and padding after it. */
   #left = 0;
   #padding = 0;
+  #skipping = false;
   #sparse: { map: [number, number][]; realSize: number; piece: number; taken: number; position: number } | undefined;
 
   constructor(visitor: TarVisitor) {
@@ -159,7 +160,10 @@ export class TarReader {
     this.#left = hasContent ? stored : 0;
     this.#padding = roundUp(this.#left) - this.#left;
 
-    if (type === undefined) return this.#skip();
+    if (type === undefined) {
+      this.#skip();
+      return;
+    }
     if (Buffer.byteLength(path) > maxPathBytes) throw corrupt(`a path has more than ${maxPathBytes} bytes`);
     const isDirectory = type === "directory" || (type === "file" && path.endsWith("/") && header.flag !== "S");
     if (type === "file" && !isDirectory) this.#prepareSparse(records);
@@ -179,8 +183,8 @@ export class TarReader {
     const mapComesFirst = this.#sparse !== undefined && hasSparseMapInData(records);
     this.#forgetExtensions();
     this.#visitor.entry(entry);
-    if (type !== "file" || isDirectory) return this.#skip();
-    if (mapComesFirst) this.#expect("sparseMap", blockSize);
+    if (type !== "file" || isDirectory) this.#skip();
+    else if (mapComesFirst) this.#expect("sparseMap", blockSize);
     else this.#beginContent();
   }
 
@@ -226,8 +230,6 @@ export class TarReader {
     if (this.#left === 0) this.#finish();
   }
 
-  #skipping = false;
-
   #sparseContent(bytes: Buffer): void {
     const sparse = this.#sparse;
     for (let at = 0; sparse !== undefined && at < bytes.length; ) {
@@ -259,7 +261,10 @@ export class TarReader {
     this.#forgetExtensions();
     this.#sparse = undefined;
     if (isMember) this.#visitor.end();
-    if (this.#left === 0) return this.#afterContent();
+    if (this.#left === 0) {
+      this.#afterContent();
+      return;
+    }
     this.#skipping = true;
     this.#state = "content";
   }

@@ -84,33 +84,33 @@ export function parseManifestOrIndex(
   what: string,
 ): { readonly manifest: Manifest } | { readonly index: Index } {
   const value = object(parseJson(bytes, what), what);
-  if (value["schemaVersion"] === 1) {
+  if (value.schemaVersion === 1) {
     throw new OnggiError("unsupported", `${what} has Docker's manifest schema 1`, {
       hint: "Registries gave that format up; push the image again with a current tool.",
     });
   }
-  const mediaType = optional(value["mediaType"], "string", `${what}: mediaType`);
-  if (isIndexType(mediaType) || (mediaType === undefined && Array.isArray(value["manifests"]))) {
-    return { index: { ...value, schemaVersion: 2, manifests: descriptors(value["manifests"], `${what}: manifests`) } };
+  const mediaType = optional(value.mediaType, "string", `${what}: mediaType`);
+  if (isIndexType(mediaType) || (mediaType === undefined && Array.isArray(value.manifests))) {
+    return { index: { ...value, schemaVersion: 2, manifests: descriptors(value.manifests, `${what}: manifests`) } };
   }
-  const config = descriptor(value["config"], `${what}: config`);
-  return { manifest: { ...value, schemaVersion: 2, config, layers: descriptors(value["layers"], `${what}: layers`) } };
+  const config = descriptor(value.config, `${what}: config`);
+  return { manifest: { ...value, schemaVersion: 2, config, layers: descriptors(value.layers, `${what}: layers`) } };
 }
 
 /** @throws OnggiError `corrupt` when it isn't an image's config */
 export function parseImageConfig(bytes: Uint8Array, what: string): ImageConfigFile {
   const value = object(parseJson(bytes, what), what);
-  const rootfs = object(value["rootfs"], `${what}: rootfs`);
-  const diffIds = rootfs["diff_ids"] ?? [];
+  const rootfs = object(value.rootfs, `${what}: rootfs`);
+  const diffIds = rootfs.diff_ids ?? [];
   if (!Array.isArray(diffIds) || !diffIds.every(isDigest)) throw wrong(`${what}: rootfs.diff_ids`, "a list of digests");
 
-  const config = objectOrNothing(value["config"], `${what}: config`);
-  const history = value["history"] ?? [];
+  const config = objectOrNothing(value.config, `${what}: config`);
+  const history = value.history ?? [];
   if (!Array.isArray(history)) throw wrong(`${what}: history`, "a list");
   return {
     ...pickStrings(value, ["created", "author", "variant"], what),
-    architecture: optional(value["architecture"], "string", `${what}: architecture`) ?? "",
-    os: optional(value["os"], "string", `${what}: os`) || "linux",
+    architecture: optional(value.architecture, "string", `${what}: architecture`) ?? "",
+    os: optional(value.os, "string", `${what}: os`) || "linux",
     ...(config === undefined ? {} : { config: parseRunConfig(config, `${what}: config`) }),
     rootfs: { type: "layers", diff_ids: diffIds.map(parseDiffId) },
     history: history.map((entry, index) => parseHistory(object(entry, `${what}: history[${index}]`), what)),
@@ -132,7 +132,7 @@ function parseRunConfig(value: Record<string, unknown>, what: string): ImageConf
     const map = objectOrNothing(value[key], `${what}.${key}`);
     if (map !== undefined) maps[key] = Object.fromEntries(Object.keys(map).map((name) => [name, {}]));
   }
-  const labels = objectOrNothing(value["Labels"], `${what}.Labels`);
+  const labels = objectOrNothing(value.Labels, `${what}.Labels`);
   if (labels !== undefined && !isStrings(Object.values(labels))) throw wrong(`${what}.Labels`, "strings");
   return {
     ...strings,
@@ -145,7 +145,7 @@ function parseRunConfig(value: Record<string, unknown>, what: string): ImageConf
 function parseHistory(value: Record<string, unknown>, what: string): HistoryEntry {
   return {
     ...pickStrings(value, ["created", "created_by", "author", "comment"], `${what}: history`),
-    ...(value["empty_layer"] === true ? { empty_layer: true } : {}),
+    ...(value.empty_layer === true ? { empty_layer: true } : {}),
   };
 }
 
@@ -161,7 +161,7 @@ function descriptor(value: unknown, what: string): Descriptor {
   if (!isDigest(digest)) throw wrong(`${what}.digest`, "a sha256 digest");
   if (typeof size !== "number" || !Number.isSafeInteger(size) || size < 0)
     throw wrong(`${what}.size`, "a size in bytes");
-  return { ...fields, mediaType: optional(fields["mediaType"], "string", `${what}.mediaType`) ?? "", digest, size };
+  return { ...fields, mediaType: optional(fields.mediaType, "string", `${what}.mediaType`) ?? "", digest, size };
 }
 
 /** Parses JSON that was received; `what` names it in the error. */
