@@ -1,0 +1,111 @@
+import type { ContainersPruneResponse, ImagesPruneResponse } from "../api/wire.ts";
+import type { Client } from "./client.ts";
+import { type Context, command } from "./command.ts";
+import { filterQuery } from "./filters.ts";
+import { flag } from "./flag.ts";
+import { decimalSize } from "./humanize.ts";
+
+const force = flag.switch({ short: "f", help: "Do not ask" });
+const filter = flag.list({ help: "Only what fits (until=…, label=…, label!=…)" });
+const allImages = flag.switch({ short: "a", help: "Remove all unused images, not just those without a name" });
+
+export const containerPrune = command({
+  name: "prune",
+  summary: "Remove all stopped containers",
+  args: "",
+  arity: [0, 0],
+  flags: { force, filter },
+  async run(context) {
+    const { client, flags, print } = context;
+    if (!flags.force && !(await confirm(context, ["all stopped containers"]))) return 0;
+    const bytes = await pruneContainers(client, flags.filter, print);
+    print(`Total reclaimed space: ${decimalSize(bytes, 4)}`);
+    return 0;
+  },
+});
+
+export const imagePrune = command({
+  name: "prune",
+  summary: "Remove unused images",
+  args: "",
+  arity: [0, 0],
+  flags: { all: allImages, force, filter },
+  async run(context) {
+    const { client, flags, print } = context;
+    const what = flags.all ? "all images without at least one container associated to them" : "all dangling images";
+    if (!flags.force && !(await confirm(context, [what]))) return 0;
+    const bytes = await pruneImages(client, flags.filter, flags.all, print);
+    print(`Total reclaimed space: ${decimalSize(bytes, 4)}`);
+    return 0;
+  },
+});
+
+export const systemPrune = command({
+  name: "prune",
+  summary: "Remove unused data",
+  args: "",
+  arity: [0, 0],
+  flags: { all: allImages, force, filter, volumes: flag.switch({ help: "Accepted for Docker's sake", hidden: true }) },
+  async run(context) {
+    const { client, flags, print } = context;
+    const images = flags.all ? "all images without at least one container associated to them" : "all dangling images";
+    if (!flags.force && !(await confirm(context, ["all stopped containers", images]))) return 0;
+    const containers = await pruneContainers(client, flags.filter, print);
+    const bytes = containers + (await pruneImages(client, flags.filter, flags.all, print));
+    print(`Total reclaimed space: ${decimalSize(bytes, 4)}`);
+    return 0;
+  },
+});
+
+async function pruneContainers(
+  client: Client,
+  filters: readonly string[],
+  print: (line: string) => void,
+): Promise<number> {
+  const { ContainersDeleted, SpaceReclaimed } = await client.json<ContainersPruneResponse>({
+    method: "POST",
+    path: "/containers/prune",
+    query: { filters: filterQuery(filters) },
+  });
+  if (ContainersDeleted !== null && ContainersDeleted.length > 0)
+    print(["Deleted Containers:", ...ContainersDeleted, ""].join("\n"));
+  return SpaceReclaimed;
+}
+
+async function pruneImages(
+  client: Client,
+  filters: readonly string[],
+  all: boolean,
+  print: (line: string) => void,
+): Promise<number> {
+  const { ImagesDeleted, SpaceReclaimed } = await client.json<ImagesPruneResponse>({
+    method: "POST",
+    path: "/images/prune",
+    query: { filters: filterQuery([...filters, `dangling=${!all}`]) },
+  });
+  const lines = (ImagesDeleted ?? []).map((item) =>
+    "Untagged" in item ? `untagged: ${item.Untagged}` : `deleted: ${item.Deleted}`,
+  );
+  if (lines.length > 0) print(["Deleted Images:", ...lines, ""].join("\n"));
+  return SpaceReclaimed;
+}
+
+async function confirm(
+  { io, print }: Pick<Context<object>, "io" | "print">,
+  what: readonly string[],
+): Promise<boolean> {
+  print(`WARNING! This will remove:\n${what.map((one) => `  - ${one}\n`).join("")}`);
+  const { createInterface } = await import("node:readline/promises");
+  const lines = createInterface({ input: io.stdin, output: io.stdout });
+  try {
+    return await new Promise<boolean>((resolve) => {
+      lines.once("close", () => resolve(false));
+      lines.question("Are you sure you want to continue? [y/N] ").then(
+        (answer) => resolve(/^y(es)?$/i.test(answer.trim())),
+        () => resolve(false),
+      );
+    });
+  } finally {
+    lines.close();
+  }
+}

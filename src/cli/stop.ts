@@ -1,0 +1,28 @@
+import { command } from "./command.ts";
+import { containerPath, forEach } from "./engine-call.ts";
+import { flag } from "./flag.ts";
+
+/** How `stop` and `restart` end a container. */
+export const stopFlags = {
+  signal: flag.string({ short: "s", help: "Signal to send" }),
+  timeout: flag.integer({ short: "t", help: "Seconds to wait before killing it", aliases: ["time"] }),
+};
+
+export const stop = command({
+  name: "stop",
+  summary: "Stop one or more running containers",
+  args: "CONTAINER [CONTAINER...]",
+  arity: [1, Number.POSITIVE_INFINITY],
+  flags: stopFlags,
+  async run(context) {
+    const { client, args, flags } = context;
+    return await forEach(context, args, async (key) => {
+      await client.status({
+        method: "POST",
+        path: containerPath(key, "stop"),
+        query: { signal: flags.signal, t: flags.timeout },
+      });
+      return key;
+    });
+  },
+});
