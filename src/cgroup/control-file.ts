@@ -1,4 +1,4 @@
-import { closeSync, openSync, readdirSync, readSync, rmdirSync, writeSync } from "node:fs";
+import { closeSync, constants, openSync, readdirSync, readSync, rmdirSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { isErrno } from "../base/errno.ts";
 
@@ -44,7 +44,7 @@ export function readTable(path: string): Readonly<Record<string, number>> {
 
 /** One write(2), as control files demand. */
 export function writeControl(path: string, text: string): void {
-  const file = openSync(path, "w");
+  const file = openSync(path, constants.O_WRONLY);
   try {
     writeSync(file, text);
   } finally {
