@@ -1,5 +1,6 @@
 import { isOnggiError, messageOf, OnggiError } from "../base/error.ts";
 import { parseSignal } from "../base/signal.ts";
+import type { Cgroups } from "../cgroup/cgroups.ts";
 import type { Monitor } from "../executor/executor.ts";
 import type { ExitRecord } from "../program/op.ts";
 import type { Container, Run } from "./container.ts";
@@ -7,24 +8,31 @@ import type { ContainerRecord, LastRun } from "./container-record.ts";
 import type { ContainerStore, LaunchRecord } from "./container-store.ts";
 import type { Events } from "./events.ts";
 import type { Launcher } from "./launcher.ts";
+import type { Observer } from "./observer.ts";
+import type { Recovery } from "./recovery.ts";
 import { nextDelayMs, wantsRestart } from "./restart-policy.ts";
 
 const sigkill = 9;
 const defaultStopTimeoutSeconds = 10;
 
+export interface LifeParts {
+  readonly store: ContainerStore;
+  readonly events: Events;
+  readonly launcher: Launcher;
+  readonly cgroups: Cgroups;
+  readonly observer: Observer;
+  readonly recovery: Recovery;
+  /** Removes a container that goes with its end; called with its changes locked. */
+  autoRemove(container: Container): Promise<void>;
+}
+
 /** The rules of a container's life: start, exit, restart, stop. */
 export class ContainerLife {
-  readonly #store: ContainerStore;
-  readonly #events: Events;
-  readonly #launcher: Launcher;
-  readonly #autoRemove: (container: Container) => Promise<void>;
+  readonly #parts: LifeParts;
   #closing = false;
 
-  constructor(parts: { store: ContainerStore; events: Events; launcher: Launcher; autoRemove: (container: Container) => Promise<void> }) {
-    this.#store = parts.store;
-    this.#events = parts.events;
-    this.#launcher = parts.launcher;
-    this.#autoRemove = parts.autoRemove;
+  constructor(parts: LifeParts) {
+    this.#parts = parts;
   }
 
   start(container: Container): Promise<"started" | "already_running"> {
@@ -85,7 +93,7 @@ export class ContainerLife {
   async pause(container: Container): Promise<void> {
     const run = container.runningRun();
     if (container.isPaused) throw new OnggiError("conflict", `container ${container.id} is already paused`);
-    await this.#launcher.freeze(container.id);
+    await this.#parts.cgroups.freeze(container.id);
     this.#setLaunch(container, run, { ...run.launch, paused: true });
     this.#emit(container, "pause");
   }
@@ -109,13 +117,13 @@ export class ContainerLife {
   async #launch(container: Container): Promise<void> {
     await container.run?.finished;
     try {
-      const { monitor, launch } = await this.#launcher.launch(container);
+      const { monitor, launch } = await this.#parts.launcher.launch(container);
       this.#follow(container, monitor, launch);
     } catch (error) {
       container.session.abandon();
       const last = { ...container.record.last, exitCode: startFailureStatus(error), error: messageOf(error) };
       await this.#setRecord(container, { last, wasRunning: false });
-      if (container.record.config.autoRemove === true) await this.#autoRemove(container);
+      if (container.record.config.autoRemove === true) await this.#parts.autoRemove(container);
       throw error;
     }
     this.#emit(container, "start");
@@ -136,7 +144,7 @@ export class ContainerLife {
   async #untilEnd(container: Container, run: Run, resolveExited: () => void): Promise<void> {
     const exit = await run.monitor.exited.catch(() => undefined);
     if (this.#closing && exit === undefined) return;
-    const last = exit === undefined ? await this.#lastOfLost(container, run) : await this.#lastOf(container, run, exit);
+    const last = exit === undefined ? await this.#parts.recovery.endLost(container.id, run.launch) : this.#lastOf(container, run, exit);
     run.hasExited = true;
     container.phase = undefined;
     const restarts = !container.isStopping && !this.#closing && wantsRestart(container.record.config.restart, last.exitCode, container.record.restartCount);
@@ -150,29 +158,16 @@ export class ContainerLife {
     container.session.end();
     container.tellEnd();
     await saved;
-    this.#store.clearLaunch(container.id);
-    this.#launcher.release(container);
+    this.#parts.store.clearLaunch(container.id);
+    this.#parts.launcher.release(container);
     container.run = undefined;
     // Not awaited: whoever removes or restarts waits for this run to be finished first.
     if (restarts) this.#restartLater(container, last);
-    else if (container.record.config.autoRemove === true) void container.changes.run(() => this.#autoRemove(container)).catch(() => {});
+    else if (container.record.config.autoRemove === true) void container.changes.run(() => this.#parts.autoRemove(container)).catch(() => {});
   }
 
-  async #lastOf(container: Container, run: Run, exit: ExitRecord): Promise<LastRun> {
-    const error = exit.oomKills > 0 ? await this.#launcher.explainOom(container, exit) : "";
-    return {
-      exitCode: exit.status,
-      error,
-      oomKilled: exit.oomKills > 0,
-      startedAtMs: run.launch.startedAtMs,
-      finishedAtMs: Number(exit.finishedAtNs / 1_000_000n),
-    };
-  }
-
-  /** The monitor is gone without a word: nobody keeps the output or would see the exit, so the container ends. */
-  async #lastOfLost(container: Container, run: Run): Promise<LastRun> {
-    const error = await this.#launcher.endLost(container, run.launch);
-    return { exitCode: 137, error, oomKilled: false, startedAtMs: run.launch.startedAtMs, finishedAtMs: Date.now() };
+  #lastOf(container: Container, run: Run, exit: ExitRecord): LastRun {
+    return lastRunOf(container, exit, run.launch, this.#parts.observer);
   }
 
   #restartLater(container: Container, last: LastRun): void {
@@ -205,26 +200,38 @@ export class ContainerLife {
   async #thaw(container: Container): Promise<void> {
     const run = container.run;
     if (run === undefined || !run.launch.paused) return;
-    await this.#launcher.thaw(container.id);
+    await this.#parts.cgroups.thaw(container.id);
     this.#setLaunch(container, run, { ...run.launch, paused: false });
   }
 
   #setLaunch(container: Container, run: Run, launch: LaunchRecord): void {
     run.launch = launch;
-    this.#store.saveLaunch(container.id, launch);
+    this.#parts.store.saveLaunch(container.id, launch);
   }
 
   async #setRecord(container: Container, change: Partial<ContainerRecord>): Promise<void> {
     const changes = Object.entries(change) as [keyof ContainerRecord, unknown][];
     if (changes.every(([key, value]) => container.record[key] === value)) return;
     container.record = { ...container.record, ...change };
-    await this.#store.save(container.record);
+    await this.#parts.store.save(container.record);
   }
 
   #emit(container: Container, action: string, attributes: Readonly<Record<string, string>> = {}): void {
     const { name, image, labels } = container.record;
-    this.#events.emit("container", action, container.id, { ...labels, image: image.reference, name, ...attributes });
+    this.#parts.events.emit("container", action, container.id, { ...labels, image: image.reference, name, ...attributes });
   }
+}
+
+/** How a run ended, from what its monitor recorded. */
+export function lastRunOf(container: Container, exit: ExitRecord, launch: LaunchRecord, observer: Observer): LastRun {
+  const oomKilled = exit.oomKills > 0;
+  return {
+    exitCode: exit.status,
+    error: oomKilled ? observer.explainOom(container, exit, launch.startedAtMs) : "",
+    oomKilled,
+    startedAtMs: launch.startedAtMs,
+    finishedAtMs: Number(exit.finishedAtNs / 1_000_000n),
+  };
 }
 
 /** Docker's: 127 and 126 as a shell has them, 128 for what failed before. */

@@ -1,17 +1,21 @@
 import { randomBytes } from "node:crypto";
+import { join } from "node:path";
 import { OnggiError } from "../base/error.ts";
+import { parseSignal } from "../base/signal.ts";
 import { withUndo } from "../base/undo.ts";
-import { Container, type InfoExtras, infoOf } from "./container.ts";
-import { ContainerLife } from "./container-life.ts";
+import { Container, infoOf } from "./container.ts";
+import { containerFilesIn } from "./container-files.ts";
+import { ContainerLife, lastRunOf, type LifeParts } from "./container-life.ts";
 import type { ContainerNames } from "./container-names.ts";
 import { type ContainerRecord, neverRan } from "./container-record.ts";
-import type { ContainerStore } from "./container-store.ts";
 import type { ContainersFace } from "./engine.ts";
-import type { Events } from "./events.ts";
 import { Execs } from "./execs.ts";
-import type { Launcher } from "./launcher.ts";
+import type { LogPlace } from "./log-files.ts";
+import { logFormat } from "./log-frames.ts";
 import { queryLog } from "./log-query.ts";
+import { logPlaceOf, logSettings } from "./log-settings.ts";
 import { mergeImage } from "./merge-image.ts";
+import type { HostFacts } from "../runtime/compile/host-facts.ts";
 import type {
   ContainerConfig,
   ContainerInfo,
@@ -26,6 +30,8 @@ import type {
 import { generateName } from "./name-generator.ts";
 import { processTable } from "./process-table.ts";
 import { wantsStartAtBoot } from "./restart-policy.ts";
+import type { Rootfs } from "./rootfs.ts";
+import { checkConfig } from "./spec.ts";
 
 const shortIdLength = 12;
 /** How long a forced removal lets attached clients read the last output. */
@@ -39,11 +45,10 @@ export interface ImageForContainer {
   readonly chainId: string | undefined;
 }
 
-export interface ContainersParts {
+export interface ContainersParts extends Omit<LifeParts, "autoRemove"> {
   readonly names: ContainerNames;
-  readonly store: ContainerStore;
-  readonly events: Events;
-  readonly launcher: Launcher;
+  readonly rootfs: Rootfs;
+  readonly facts: HostFacts;
   /** @throws OnggiError `not_found` */
   resolveImage(key: string): Promise<ImageForContainer>;
 }
@@ -56,9 +61,8 @@ export class Containers implements ContainersFace {
 
   constructor(parts: ContainersParts) {
     this.#parts = parts;
-    const { store, events, launcher } = parts;
-    this.#life = new ContainerLife({ store, events, launcher, autoRemove: (container) => this.#removeNow(container) });
-    this.#execs = new Execs(launcher, events);
+    this.#life = new ContainerLife({ ...parts, autoRemove: (container) => this.#removeNow(container) });
+    this.#execs = new Execs(parts.launcher, parts.events);
   }
 
   /** Takes in what an earlier engine left: adopts what runs, records what ended, starts what a policy wants. */
@@ -69,17 +73,17 @@ export class Containers implements ContainersFace {
   }
 
   async create(config: ContainerConfig): Promise<{ readonly id: string; readonly warnings: readonly string[] }> {
-    const { names, store, events, launcher } = this.#parts;
+    const { names, store, events, rootfs } = this.#parts;
     const record = await this.#draft(config);
     const { id } = record;
-    const warnings = launcher.validate(record);
+    const warnings = this.#check(record);
     return withUndo(async (undo) => {
       names.reserve(record.name, id);
       undo(() => names.release(record.name));
       undo(() => store.remove(id));
       store.create(id);
-      undo(() => launcher.discardRootfs(id));
-      await launcher.prepareRootfs(record);
+      undo(() => rootfs.discard(id));
+      await rootfs.prepare(record);
       await store.save(record);
       const container = new Container(record);
       names.add(container);
@@ -214,7 +218,7 @@ export class Containers implements ContainersFace {
 
   async *logs(key: string, query: LogQuery): AsyncGenerator<OutputChunk> {
     const container = this.#find(key);
-    const place = this.#parts.launcher.logPlace(container.record);
+    const place = this.#logPlace(container.record);
     if (place.format === 0) {
       throw new OnggiError("unsupported", "configured logging driver does not support reading", {
         hint: `container ${container.record.name} was made with --log-driver none.`,
@@ -226,21 +230,21 @@ export class Containers implements ContainersFace {
   async top(key: string, psArguments: readonly string[]): ReturnType<ContainersFace["top"]> {
     const container = this.#find(key);
     container.runningRun();
-    return processTable(this.#parts.launcher.pids(container.id), psArguments);
+    return processTable(this.#parts.observer.pids(container), psArguments);
   }
 
   async stats(key: string): Promise<ContainerStats> {
-    return this.#parts.launcher.stats(this.#find(key));
+    return this.#parts.observer.stats(this.#find(key));
   }
 
   async size(key: string): Promise<{ readonly writableBytes: number; readonly rootfsBytes: number }> {
-    return this.#parts.launcher.size(this.#find(key).record);
+    return this.#parts.rootfs.size(this.#find(key).record);
   }
 
   async explain(what: string | ContainerConfig): Promise<string> {
     if (typeof what === "string") return this.#parts.launcher.explain(this.#find(what).record);
     const record = await this.#draft(what);
-    this.#parts.launcher.validate(record);
+    this.#check(record);
     return this.#parts.launcher.explain(record);
   }
 
@@ -301,14 +305,15 @@ export class Containers implements ContainersFace {
   }
 
   async #restoreOne(container: Container): Promise<void> {
-    const { launcher, store } = this.#parts;
-    const found = await launcher.recover(container);
+    const { recovery, store, observer } = this.#parts;
+    const found = await recovery.find(container);
     if (found.kind === "running") {
       this.#life.adopt(container, found.monitor, found.launch);
       return;
     }
-    if (found.kind === "ended") {
-      container.record = { ...container.record, last: found.last };
+    if (found.kind !== "idle") {
+      const ended = found.kind === "lost" ? found.last : lastRunOf(container, found.exit, found.launch, observer);
+      container.record = { ...container.record, last: ended };
       await store.save(container.record);
       store.clearLaunch(container.id);
     }
@@ -318,7 +323,7 @@ export class Containers implements ContainersFace {
   }
 
   async #removeNow(container: Container): Promise<void> {
-    const { names, store, events, launcher } = this.#parts;
+    const { names, store, events, rootfs } = this.#parts;
     if (!names.has(container.id)) return;
     container.phase = "removing";
     try {
@@ -329,7 +334,7 @@ export class Containers implements ContainersFace {
         clearTimeout(timer);
       }
       container.session.abandon();
-      await launcher.discardRootfs(container.id);
+      await rootfs.discard(container.id);
       store.remove(container.id);
     } catch (error) {
       container.phase = "dead";
@@ -350,9 +355,29 @@ export class Containers implements ContainersFace {
   }
 
   #info(container: Container): ContainerInfo {
-    const { launcher } = this.#parts;
-    const extras: InfoExtras = launcher.describe(container.record);
-    return infoOf(container, extras);
+    const { rootfs, store } = this.#parts;
+    const { id, record } = container;
+    const place = this.#logPlace(record);
+    return infoOf(container, {
+      storageDriver: rootfs.driver,
+      storageData: rootfs.describe(id),
+      logPath: place.format === logFormat.json ? join(place.directory, place.name) : "",
+      paths: containerFilesIn(store.runDirectory(id)),
+    });
+  }
+
+  #logPlace({ id, config }: ContainerRecord): LogPlace {
+    return logPlaceOf(this.#parts.store.directory(id), id, logSettings(config.log));
+  }
+
+  /**
+   * @returns what is said to the user, though nothing fails
+   * @throws OnggiError `invalid` with all that is wrong
+   */
+  #check({ config }: ContainerRecord): readonly string[] {
+    logSettings(config.log);
+    parseSignal(config.stopSignal ?? "SIGTERM");
+    return checkConfig(config, this.#parts.facts);
   }
 }
 

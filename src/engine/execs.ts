@@ -60,7 +60,7 @@ export class Execs {
   async start(id: string, options: { readonly terminalSize?: readonly [number, number] }): Promise<ProcessStreams> {
     const exec = this.#find(id);
     if (exec.hasStarted) throw new OnggiError("conflict", `exec ${id} has already run`, { hint: "An exec runs once: create another." });
-    const run = exec.container.runningRun();
+    exec.container.runningRun();
     if (exec.container.isPaused) {
       throw new OnggiError("conflict", `container ${exec.container.id} is paused, unpause the container before exec`);
     }
@@ -69,7 +69,7 @@ export class Execs {
     const size = options.terminalSize ?? exec.config.terminalSize;
     try {
       const config = size === undefined ? exec.config : { ...exec.config, terminalSize: size };
-      exec.monitor = await this.#launcher.launchExec(exec.container, run.monitor, config);
+      exec.monitor = await this.#launcher.launchExec(exec.container, config);
     } catch (error) {
       exec.session.abandon();
       this.#end(exec, error instanceof OnggiError && error.code === "command_not_executable" ? 126 : 127);

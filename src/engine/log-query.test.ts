@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import type { LogPlace } from "./log-files.ts";
 import { logFormat } from "./log-frames.ts";
-import { queryLog } from "./log-query.ts";
+import { type LogLife, queryLog } from "./log-query.ts";
 import type { LogQuery } from "./model.ts";
 
 const second = 1_000_000_000n;
@@ -26,7 +26,7 @@ function aPlace(t: TestContext, format: LogPlace["format"] = logFormat.frames): 
   return { directory, name: "log", format, maxFiles: 3 };
 }
 
-const dead = { isAlive: () => false, onEnd: () => () => {} };
+const dead: LogLife = { isAlive: () => false, onEnd: () => () => {} };
 
 async function read(place: LogPlace, query: Partial<LogQuery> = {}, life = dead): Promise<string> {
   let text = "";

@@ -1,0 +1,34 @@
+import { join } from "node:path";
+import type { Mount } from "../program/mount.ts";
+import type { Op, Program } from "../program/op.ts";
+
+/** A place of the script's own for what the engine keeps of a container: the writable layer, the files for /etc, socket and record. */
+export interface Scratch {
+  readonly directory: string;
+  readonly rootfs: readonly Mount[];
+}
+
+/**
+ * The root file system of a container that a script makes: the image's layers below, directories of the script's own on top, so that
+ * it never writes to a container's that exists.
+ *
+ * @param view - the mounts that show the image read-only: one bind mount, or one overlay
+ */
+export function scratchIn(directory: string, view: readonly Mount[]): Scratch {
+  const lower = view.flatMap((mount) =>
+    mount.type === "bind" ? [`lowerdir=${mount.source}`] : mount.options.filter((option) => option.startsWith("lowerdir")),
+  );
+  const options = [...lower, `upperdir=${join(directory, "upper")}`, `workdir=${join(directory, "work")}`];
+  return { directory, rootfs: [{ type: "overlay", source: "overlay", options }] };
+}
+
+/** The program with the steps before and after it that the engine does itself when it runs one. */
+export function withScratch(program: Program, { directory }: Scratch, files: Readonly<Record<string, string>>): Program {
+  const folders = ["", "upper", "work", "root", "log"].map((name): Op => ({ op: "mkdir", path: join(directory, name), mode: 0o755, parents: true }));
+  const contents = Object.entries(files).map(([path, data]): Op => ({ op: "writeFile", path, data, mode: 0o644 }));
+  return {
+    host: [...folders, ...contents, ...program.host],
+    child: program.child,
+    teardown: [...program.teardown, { op: "remove", path: directory, recursive: true }],
+  };
+}

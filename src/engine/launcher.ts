@@ -1,0 +1,145 @@
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { OnggiError } from "../base/error.ts";
+import type { Cgroups } from "../cgroup/cgroups.ts";
+import type { Executor, Monitor } from "../executor/executor.ts";
+import type { BridgeNetwork, Connection, PublishedPort } from "../network/network.ts";
+import { explain } from "../program/explain.ts";
+import type { Program } from "../program/op.ts";
+import { compileExec } from "../runtime/compile/compile-exec.ts";
+import type { HostFacts } from "../runtime/compile/host-facts.ts";
+import type { Accounts } from "./accounts.ts";
+import type { Container } from "./container.ts";
+import { containerFileContents, containerFilesIn, writeContainerFiles } from "./container-files.ts";
+import type { ContainerNames } from "./container-names.ts";
+import type { ContainerRecord } from "./container-record.ts";
+import type { ContainerStore, LaunchRecord } from "./container-store.ts";
+import { scratchIn, withScratch } from "./explain-scratch.ts";
+import type { ExecConfig, PortMapping } from "./model.ts";
+import { addressOf, isBridged, type PlanInput, planContainer } from "./plan.ts";
+import type { Rootfs } from "./rootfs.ts";
+import { execProcessFor } from "./spec.ts";
+
+export interface LauncherParts {
+  readonly executor: Executor;
+  readonly store: ContainerStore;
+  readonly rootfs: Rootfs;
+  readonly cgroups: Cgroups;
+  readonly network: BridgeNetwork;
+  readonly accounts: Accounts;
+  readonly names: ContainerNames;
+  readonly facts: HostFacts;
+  readonly staging: string;
+  readonly runRoot: string;
+}
+
+/** Starts containers and execs: asks each part for its share, has the program compiled, and sends it to a monitor. */
+export class Launcher {
+  readonly #parts: LauncherParts;
+
+  constructor(parts: LauncherParts) {
+    this.#parts = parts;
+  }
+
+  /** @throws OnggiError whatever a part says; nothing of the attempt is left then */
+  async launch(container: Container): Promise<{ readonly monitor: Monitor; readonly launch: LaunchRecord }> {
+    const { executor, store, rootfs } = this.#parts;
+    const { record } = container;
+    const connection = await this.#connect(record);
+    try {
+      const address = addressOf(connection, this.#parts.network, randomBytes(32).toString("hex"));
+      const startedAtMs = Date.now();
+      const program = await this.#plan(record, connection, {
+        rootfs: rootfs.mounts(record.id),
+        runDirectory: store.runDirectory(record.id),
+        logDirectory: store.directory(record.id),
+        staging: this.#parts.staging,
+      });
+      const launch: LaunchRecord = { startedAtMs, address, ports: connection?.ports ?? [], paused: false, teardown: program.teardown };
+      store.saveLaunch(record.id, launch);
+      writeContainerFiles(containerFileContents(containerFilesIn(store.runDirectory(record.id)), record, address));
+      const monitor = await executor.launch(program, { subscribe: container.session.isWatched });
+      return { monitor, launch };
+    } catch (error) {
+      store.clearLaunch(record.id);
+      this.release(container);
+      throw error;
+    }
+  }
+
+  async launchExec(container: Container, config: ExecConfig): Promise<Monitor> {
+    const { executor, cgroups, accounts, facts } = this.#parts;
+    const { monitor } = container.runningRun();
+    const user = await accounts.userOfExec(container, config);
+    const [rows, columns] = config.terminalSize ?? [0, 0];
+    const program = compileExec(execProcessFor({ record: container.record, config, user, facts }), facts, {
+      target: monitor,
+      join: cgroups.joinSteps(container.id),
+      monitor: [{ op: "stdio", terminal: config.terminal === true, stdin: config.openStdin === true, rows, columns }],
+    });
+    return executor.launch(program, { subscribe: true });
+  }
+
+  /** Gives back what only this engine knows of: address and ports. */
+  release(container: Container): void {
+    this.#parts.network.release(container.id);
+  }
+
+  /** The script that makes the same container; its address and chosen ports are free ones, of which none is kept. */
+  async explain(record: ContainerRecord): Promise<string> {
+    const { network, rootfs, runRoot } = this.#parts;
+    const { chainId } = record.image;
+    if (chainId === undefined) {
+      throw new OnggiError("unsupported", `image ${record.image.reference} has no layers, so there is nothing to show a script for`);
+    }
+    const key = `explain-${record.id}`;
+    const connection = isBridged(record) ? await network.connect(key, portsOf(record)) : undefined;
+    try {
+      const scratch = await rootfs.view(key, chainId, async (mounts) => scratchIn(join(runRoot, "explain", record.id.slice(0, 12)), mounts));
+      const { directory } = scratch;
+      const places = { rootfs: scratch.rootfs, runDirectory: directory, logDirectory: join(directory, "log"), staging: join(directory, "root") };
+      const program = await this.#plan(record, connection, places);
+      const files = containerFileContents(containerFilesIn(directory), record, addressOf(connection, network, ""));
+      return explain(withScratch(program, scratch, files), { id: record.id, name: record.name, image: record.image.reference });
+    } finally {
+      network.release(key);
+    }
+  }
+
+  async #connect(record: ContainerRecord): Promise<Connection | undefined> {
+    return isBridged(record) ? this.#parts.network.connect(record.id, portsOf(record)) : undefined;
+  }
+
+  async #plan(
+    record: ContainerRecord,
+    connection: Connection | undefined,
+    places: Pick<PlanInput, "rootfs" | "runDirectory" | "logDirectory" | "staging">,
+  ): Promise<Program> {
+    const { accounts, cgroups, facts } = this.#parts;
+    const user = await accounts.userOf(record);
+    return planContainer({ record, user, connection, networkOf: this.#networkOwner(record), ...places }, { cgroups, facts });
+  }
+
+  /** The process whose network namespace is shared, for `container:ID`. */
+  #networkOwner(record: ContainerRecord): Monitor | undefined {
+    const { network } = record.config;
+    if (!network?.startsWith("container:")) return undefined;
+    const owner = this.#parts.names.find(network.slice("container:".length));
+    if (!owner.isRunning) {
+      throw new OnggiError("conflict", `cannot join network of a non running container: ${owner.id}`, { hint: `Start it first: onggi start ${owner.record.name}` });
+    }
+    return owner.run?.monitor;
+  }
+}
+
+/** What is to be published: what was mapped and, where all was asked for, each exposed port on a port of the engine's choice. */
+function portsOf({ config, exposedPorts }: ContainerRecord): readonly PublishedPort[] {
+  const mapped: readonly PortMapping[] = config.ports ?? [];
+  if (config.publishAll !== true) return mapped;
+  const isMapped = (port: PublishedPort) => mapped.some(({ containerPort, protocol }) => containerPort === port.containerPort && protocol === port.protocol);
+  const exposed = exposedPorts.map((text): PublishedPort => {
+    const [number = "", protocol = "tcp"] = text.split("/");
+    return { containerPort: Number(number), protocol: protocol === "udp" ? "udp" : "tcp", hostAddress: "", hostPort: 0 };
+  });
+  return [...mapped, ...exposed.filter((port) => !isMapped(port))];
+}
