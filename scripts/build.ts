@@ -7,6 +7,7 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { type OutputAsset, type OutputChunk, rolldown } from "rolldown";
 
@@ -31,9 +32,13 @@ const keepOldPiecesMs = 3_600_000;
 /** Runs `make` in native/; its output goes to stderr. */
 async function buildNative(): Promise<void> {
   if (!existsSync(join(root, "native/Makefile"))) return;
-  const make = spawn("make", ["--no-print-directory", "-s", "-C", join(root, "native")], {
-    stdio: ["ignore", 2, 2],
-  });
+  const make = spawn(
+    "make",
+    ["--no-print-directory", "-s", `-j${availableParallelism()}`, "-C", join(root, "native")],
+    {
+      stdio: ["ignore", 2, 2],
+    },
+  );
   const status = await new Promise<number | null>((resolve, reject) => {
     make.on("error", (cause) => reject(new Error("make is missing, which compiles native/: install make", { cause })));
     make.on("close", resolve);
