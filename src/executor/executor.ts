@@ -1,4 +1,5 @@
 import type { ExitRecord, Op, Program } from "../program/op.ts";
+import type { StepFailure } from "./step-failure.ts";
 
 /** The door to the kernel: one spawner, which forks monitors and workers. Opened by `openExecutor` in `spawner.ts`. */
 export interface Executor {

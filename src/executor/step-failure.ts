@@ -5,12 +5,13 @@ import type { Op } from "../program/op.ts";
 export class StepFailure extends OnggiError {
   readonly part: "host" | "child" | "teardown" | "batch";
   readonly index: number;
-  readonly op: Op;
+  /** `undefined` where only the index is known: a teardown told by a monitor that another engine started. */
+  readonly op: Op | undefined;
   /** Errno name such as `ENOSPC`. */
   readonly errno: string;
 
   constructor(failure: Pick<StepFailure, "part" | "index" | "op" | "errno">, message: string, hint?: string) {
-    super(failure.op.op === "exec" ? execCode(failure.errno) : "step_failed", message, { hint });
+    super(failure.op?.op === "exec" ? execCode(failure.errno) : "step_failed", message, { hint });
     this.part = failure.part;
     this.index = failure.index;
     this.op = failure.op;

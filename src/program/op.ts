@@ -151,7 +151,7 @@ export type Op = (
   | { readonly op: "rename"; readonly from: string; readonly to: string }
   /** unlink or rmdir; with `recursive` the whole tree. Missing is ENOENT. A cgroup directory is retried while EBUSY, 2 s at most. */
   | { readonly op: "remove"; readonly path: string; readonly recursive?: boolean }
-  /** Moves every process of a cgroup's `cgroup.procs` to its parent and kills it with SIGKILL; ends when it is empty, 5 s at most. */
+  /** Kills all that is in a cgroup: by `cgroup.kill`, or by pidfds in rounds until `cgroup.procs` is empty, 5 s at most. */
   | { readonly op: "killCgroup"; readonly path: string }
 
   // --- the monitor's own ---------------------------------------------------------------------------------------

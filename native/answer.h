@@ -1,0 +1,13 @@
+/* answer.h - the data that a worker's batch sends back */
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+struct answer {
+  uint8_t *data;
+  size_t size, room;
+};
+
+/* Adds `u32 length` and the file's whole content; EFBIG when that is over the limit. */
+int answer_file(struct answer *answer, int fd, uint64_t max_bytes);
+void answer_free(struct answer *answer);

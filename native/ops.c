@@ -1,0 +1,43 @@
+/* ops.c - the one table of handlers, and what runs them */
+#include "op.h"
+#include <errno.h>
+#include <unistd.h>
+
+#define X(code, name, signature, parts) [code] = { #name, signature, parts, perform_##name },
+const struct op_row op_rows[OP_END] = { OPS(X) };
+#undef X
+
+void context_init(struct context *context) {
+  for (int i = 0; i < MAX_SLOTS; i++) context->slot[i] = -1;
+  context->umask = 022;
+  context->monitor = NULL;
+  context->answer = NULL;
+}
+
+int perform(struct context *context, struct op *op) {
+  if (op_rows[op->code].perform(context, op) == 0) return 0;
+  for (int i = 0; i < MAX_IGNORED; i++)
+    if (op->ignored[i] != 0 && op->ignored[i] == errno) return 0;
+  return -1;
+}
+
+uint32_t perform_all(struct context *context, const struct op_list *list) {
+  for (uint32_t i = 0; i < list->count; i++)
+    if (perform(context, &list->ops[i]) != 0) return i;
+  return list->count;
+}
+
+int slot_fd(const struct context *context, const struct field *field) {
+  int fd = field->number < MAX_SLOTS ? context->slot[field->number] : -1;
+  if (fd < 0) errno = EBADF;
+  return fd;
+}
+
+/* Takes over a descriptor just opened; passes the failure of the call that should have made it on. */
+int slot_set(struct context *context, const struct field *field, int fd) {
+  if (fd < 0) return -1;
+  int *slot = &context->slot[field->number];
+  if (*slot >= 0) close(*slot);
+  *slot = fd;
+  return 0;
+}

@@ -1,0 +1,12 @@
+/* process.h - small things about processes and descriptors that several files need */
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+int write_all(int fd, const char *data, size_t size);
+int process_start_time(pid_t pid, uint64_t *start_time);
+/* All signals unblocked and at their default. */
+void signals_reset(void);
+/* Makes /dev/null descriptors 0 to 2. */
+int null_stdio(void);
