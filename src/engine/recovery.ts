@@ -1,7 +1,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { isErrno } from "../base/errno.ts";
+import { isOnggiError } from "../base/error.ts";
 import type { Cgroups } from "../cgroup/cgroups.ts";
 import type { Executor, Monitor } from "../executor/executor.ts";
+import { parseExitRecord } from "../executor/exit-record.ts";
 import type { ExitRecord, Op } from "../program/op.ts";
 import type { Container } from "./container.ts";
 import type { LastRun } from "./container-record.ts";
@@ -66,15 +69,9 @@ export class Recovery {
 /** Undefined where the monitor had recorded nothing; it renames a whole file into place. */
 function readExit(path: string): ExitRecord | undefined {
   try {
-    const json = JSON.parse(readFileSync(path, "utf8")) as Record<string, number | string>;
-    return {
-      status: Number(json["status"]),
-      signal: Number(json["signal"]),
-      finishedAtNs: BigInt(json["finishedAtNs"] ?? 0),
-      oomKills: Number(json["oomKills"]),
-      memoryPeakBytes: Number(json["memoryPeakBytes"]),
-    };
-  } catch {
-    return undefined;
+    return parseExitRecord(readFileSync(path, "utf8"));
+  } catch (error) {
+    if (isErrno(error, "ENOENT") || isOnggiError(error, "corrupt")) return undefined;
+    throw error;
   }
 }

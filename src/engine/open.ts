@@ -1,0 +1,243 @@
+import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { type Cgroups } from "../cgroup/cgroups.ts";
+import { openCgroups } from "../cgroup/open.ts";
+import { OnggiError } from "../base/error.ts";
+import type { Executor } from "../executor/executor.ts";
+import { openExecutor } from "../executor/spawner.ts";
+import { type Images, openImages } from "../image/images.ts";
+import { openBridgeNetwork } from "../network/bridge-network.ts";
+import type { BridgeNetwork } from "../network/network.ts";
+import type { Op } from "../program/op.ts";
+import { readHostFacts } from "../runtime/host-facts.ts";
+import { storageDrivers } from "../storage/drivers.ts";
+import { openSnapshotter, surveyDrivers } from "../storage/open.ts";
+import { Accounts } from "./accounts.ts";
+import { ContainerNames } from "./container-names.ts";
+import { ContainerStore } from "./container-store.ts";
+import { Containers } from "./containers.ts";
+import { makeRoots, type Places, placesFor, RootLock } from "./data-root.ts";
+import type { EngineFace, ImagesFace, NetworksFace } from "./engine.ts";
+import { Events } from "./events.ts";
+import { hostInfo } from "./host-info.ts";
+import { Launcher } from "./launcher.ts";
+import { Layers } from "./layers.ts";
+import type { ContainerConfig, HostInfo } from "./model.ts";
+import { Networks } from "./networks.ts";
+import { Observer } from "./observer.ts";
+import { checkPrivileges } from "./privileges.ts";
+import { Recovery } from "./recovery.ts";
+import { Rootfs } from "./rootfs.ts";
+import { RunningContainer } from "./running-container.ts";
+
+export interface EngineOptions {
+  /** Where images and containers are kept. Default: `/var/lib/onggi`. */
+  readonly root?: string;
+  /** Where sockets and what lasts until the next boot is kept. Default: `/run/onggi`, with a suffix for another root. */
+  readonly runRoot?: string;
+  /** Name of the bridge link. Default: `onggi0`, with a suffix for another root. */
+  readonly bridge?: string;
+  /** CIDR of the bridge. Default: the first private one that no route of the host uses. */
+  readonly subnet?: string;
+  /** `overlay` or `vfs`. Default: the first that can work here. */
+  readonly storageDriver?: string;
+  /** Registries that may speak plain HTTP, besides those on loopback. */
+  readonly insecureRegistries?: readonly string[];
+  /** Path of `onggi-exec`. Default: the one of this installation. */
+  readonly executorBinary?: string;
+}
+
+/** What one open engine consists of. */
+interface EngineParts {
+  readonly places: Places;
+  readonly lock: RootLock;
+  readonly executor: Executor;
+  readonly cgroups: Cgroups;
+  readonly network: BridgeNetwork;
+  readonly containers: Containers;
+  readonly images: Images;
+  readonly networks: Networks;
+  readonly events: Events;
+  readonly observer: Observer;
+  readonly closeStorage: () => Promise<void>;
+  readonly info: () => Promise<HostInfo>;
+}
+
+/** The engine: containers, images and networks of one data root. One process at a time has it open. */
+export class Engine implements EngineFace, AsyncDisposable {
+  readonly #parts: EngineParts;
+
+  private constructor(parts: EngineParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Opens a data root, takes over what runs there and repairs what was cut off.
+   *
+   * @throws OnggiError `denied` without root or a writable root, `in_use` when another engine has it, `unsupported` where the host lacks
+   *   something
+   */
+  static async open(options: EngineOptions = {}): Promise<Engine> {
+    checkPrivileges();
+    const places = placesFor(options);
+    makeRoots(places);
+    const lock = new RootLock(places.root);
+    const binary = options.executorBinary ?? installedExecutor();
+    const executor = await lock.hold(places.root, () => openExecutor({ binary, socketDirectory: places.runRoot, lockFd: lock.fd }));
+    try {
+      return new Engine(await assemble(options, places, lock, executor));
+    } catch (error) {
+      await executor.close();
+      lock.close();
+      throw error;
+    }
+  }
+
+  get containers(): Containers {
+    return this.#parts.containers;
+  }
+
+  get images(): ImagesFace {
+    return this.#parts.images;
+  }
+
+  get networks(): NetworksFace {
+    return this.#parts.networks;
+  }
+
+  get events(): Events {
+    return this.#parts.events;
+  }
+
+  info(): Promise<HostInfo> {
+    return this.#parts.info();
+  }
+
+  /** Creates and starts a container; see {@link RunningContainer.start}. */
+  run(config: ContainerConfig, options: { readonly signal?: AbortSignal } = {}): Promise<RunningContainer> {
+    return RunningContainer.start(this.containers, config, options);
+  }
+
+  /** Makes the image `host` of the host's own programs, unless it is there. */
+  async ensureHostImage(): Promise<void> {
+    const all = await this.images.list();
+    if (all.some(({ references }) => references.includes("host:latest"))) return;
+    for await (const _progress of this.images.fromHost({ reference: "host:latest" }));
+  }
+
+  /** Lets go of the data root. Containers go on, kept by their monitors. */
+  async close(): Promise<void> {
+    const { containers, observer, cgroups, executor, lock, closeStorage } = this.#parts;
+    containers.close();
+    observer.close();
+    await closeStorage();
+    cgroups.close();
+    await executor.close();
+    lock.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+async function assemble(options: EngineOptions, places: Places, lock: RootLock, executor: Executor): Promise<EngineParts> {
+  const { root, runRoot } = places;
+  const facts = readHostFacts();
+  const staging = join(runRoot, "root");
+  mkdirSync(staging, { recursive: true, mode: 0o700 });
+  const events = new Events();
+  const names = new ContainerNames();
+  const snapshotsRoot = join(root, "snapshots");
+  const snapshotter = await openSnapshotter({ root: snapshotsRoot, driver: options.storageDriver, candidates: storageDrivers });
+  const rootfs = new Rootfs(snapshotter);
+  const cgroups = openCgroups({ parent: places.cgroupParent });
+  const network = await openBridgeNetwork({
+    name: "bridge",
+    bridge: places.bridge,
+    root: join(root, "networks"),
+    runRoot: join(runRoot, "leases"),
+    perform: (ops) => performOnHost(executor, ops),
+    ...(options.subnet === undefined ? {} : { subnet: options.subnet }),
+  });
+  const store = new ContainerStore(root, runRoot);
+  const accounts = new Accounts({ executor, rootfs, staging });
+  const launcher = new Launcher({ executor, store, rootfs, cgroups, network, accounts, names, facts, staging, runRoot });
+  const observer = new Observer({ cgroups, network, cpus: facts.cpus });
+  const recovery = new Recovery({ executor, cgroups, store });
+
+  const usedBy = (imageId: string) => containers.usersOf(imageId);
+  const sink = new Layers(snapshotter, executor);
+  const images = await openImages({
+    root,
+    sink,
+    usedBy,
+    insecureRegistries: options.insecureRegistries ?? [],
+    onEvent: (action, id, name) => events.emit("image", action, id, { name }),
+  });
+  const resolveImage = async (key: string) => {
+    const { id, reference, config, chainIds } = await images.resolve(key);
+    return { id, reference, config, chainId: chainIds.at(-1) };
+  };
+  const containers: Containers = new Containers({ names, store, events, launcher, cgroups, observer, recovery, rootfs, facts, resolveImage });
+  const repairs = await restore({ containers, store, names, rootfs, cgroups, network, executor });
+  const networks = new Networks({ bridge: network, createdAtMs: network.createdAtMs, containers: names });
+  const warnings = [...snapshotter.repairs, ...images.repairs, ...repairs];
+  const info = async () =>
+    hostInfo({
+      facts,
+      root,
+      driver: snapshotter.driver,
+      drivers: await surveyDrivers(snapshotsRoot, storageDrivers),
+      containers: containers.list(),
+      images: (await images.list()).length,
+      network,
+      warnings: [...warnings, ...cgroups.warnings(), ...(await network.warnings())],
+    });
+  return { places, lock, executor, cgroups, network, containers, images, networks, events, observer, closeStorage: () => snapshotter.close(), info };
+}
+
+/** Takes in the containers there are, and removes what belongs to none. @returns what was done, a sentence each */
+async function restore(parts: {
+  readonly containers: Containers;
+  readonly store: ContainerStore;
+  readonly names: ContainerNames;
+  readonly rootfs: Rootfs;
+  readonly cgroups: Cgroups;
+  readonly network: BridgeNetwork;
+  readonly executor: Executor;
+}): Promise<readonly string[]> {
+  const { containers, store, names, rootfs, cgroups, network, executor } = parts;
+  const { records, broken } = store.load();
+  await containers.restore(records);
+  const done = broken.map((path) => `the record ${path} can't be read: its container is left as it is, unknown to this engine`);
+  if (broken.length === 0) {
+    const swept = await rootfs.sweep((id) => names.has(id));
+    if (swept > 0) done.push(`removed ${swept} snapshots that belonged to no container`);
+  }
+  const running = new Set([...names.all].filter((container) => container.isRunning).map(({ id }) => id));
+  const strays = cgroups.list().filter((id) => !running.has(id));
+  for (const id of strays) await performOnHost(executor, cgroups.killSteps(id));
+  if (strays.length > 0) done.push(`ended and removed ${strays.length} cgroups that belonged to no running container`);
+  await performOnHost(executor, network.reconcile(running));
+  return done;
+}
+
+async function performOnHost(executor: Executor, ops: readonly Op[]): Promise<readonly Uint8Array[]> {
+  const worker = await executor.work([]);
+  try {
+    return await worker.run(ops);
+  } finally {
+    await worker.close();
+  }
+}
+
+/** Beside the bundle, or in `build/` when the sources run as they are. */
+function installedExecutor(): string {
+  const candidates = [join(import.meta.dirname, "onggi-exec"), join(import.meta.dirname, "../../build/onggi-exec")];
+  const found = candidates.find(existsSync);
+  if (found === undefined) {
+    throw new OnggiError("unsupported", `the executor isn't built: there is no ${candidates[0]}`, { hint: "Build it: npm run build" });
+  }
+  return found;
+}
