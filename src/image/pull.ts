@@ -96,25 +96,23 @@ async function pullLayers(
 ): Promise<StoredImage> {
   const stop = new AbortController();
   const both = AbortSignal.any([signal, stop.signal]);
-  const layers = [...new Map(manifest.layers.map((layer) => [layer.digest, layer])).values()];
-  const absent = new Set(layers.filter((layer) => !parts.content.has(layer.digest)).map((layer) => layer.digest));
-  for (const { digest: layer } of layers) {
-    report({
-      id: shortId(layer),
-      status: absent.has(layer) ? "Pulling fs layer" : "Already exists",
-      progressDetail: {},
-    });
+  const layers = new Map(manifest.layers.map((layer) => [layer.digest, layer]));
+  const absent = new Set([...layers.keys()].filter((layer) => !parts.content.has(layer)));
+  for (const layer of layers.keys()) {
+    const status = absent.has(layer) ? "Pulling fs layer" : "Already exists";
+    report({ id: shortId(layer), status, progressDetail: {} });
   }
 
-  const downloads = eachWithin(parallelDownloads, layers, (layer) =>
-    downloadLayer(parts.content, registry, layer, report, both),
-  );
+  const downloads = eachWithin(parallelDownloads, [...layers.keys()], async (key) => {
+    const layer = layers.get(key);
+    if (layer !== undefined) await downloadLayer(parts.content, registry, layer, report, both);
+  });
   const extract = reportLayers(report, "Extracting");
   try {
     return await register(parts, digest, {
       repository,
       signal: both,
-      ready: async (layer) => await downloads.get(layer),
+      ready: async (layer) => await downloads.get(layer.digest),
       onLayer: (layer, state, bytes) => {
         extract(layer, state, bytes);
         if (state === "done" && absent.has(layer.digest))
