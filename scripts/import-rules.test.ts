@@ -29,6 +29,15 @@ const faults: readonly { readonly rule: string; readonly path: string; readonly 
   { rule: "cli-imports", path: "src/cli/code.ts", source: 'export const server = () => import("../api/server.ts");' },
   { rule: "engine-imports", path: "src/engine/root.ts", source: 'import "../cli.ts";' },
   { rule: "every-folder-has-a-row", path: "src/misc/thing.ts", source: 'import "../base/error.ts";' },
+  {
+    rule: "image-imports",
+    path: "src/image/using.ts",
+    source: `export async function f(list: AsyncDisposable[]) {
+      for (await using one of list) console.log(one);
+      await using held = (await import("../storage/snapshotter.ts")) as never;
+      return held;
+    }`,
+  },
   { rule: "deciding-does-no-io", path: "src/program/read.ts", source: 'import "node:fs";' },
   { rule: "compile-stays-clean", path: "src/runtime/compile/launch.ts", source: 'import "../../executor/launch.ts";' },
   { rule: "tests-stay-out", path: "src/image/testing.ts", source: 'import "./unpack.test.ts";' },

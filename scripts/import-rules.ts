@@ -6,6 +6,7 @@
 import { globSync } from "node:fs";
 import { join } from "node:path";
 import { cruise, type ICruiseOptions, type ICruiseResult, type IForbiddenRuleType } from "dependency-cruiser";
+import { teachUsing } from "./swc-using.ts";
 
 export interface ImportReport {
   /** How many files of src/ were looked at. */
@@ -13,6 +14,8 @@ export interface ImportReport {
   /** One sentence each, empty when all is well. */
   readonly problems: readonly string[];
 }
+
+teachUsing();
 
 /** Checks the tree below `root`, which holds `src/`. */
 export async function checkImports(root: string): Promise<ImportReport> {
