@@ -6,6 +6,8 @@ import { type KernelRecord, lastReportOf, type OomReport, parseKernelRecord, par
 const buffer = Buffer.allocUnsafe(8192);
 /** How many kills are remembered. */
 const keep = 256;
+/** The log's clock isn't disciplined: it may drift from that of `uptime` by seconds over weeks. */
+const clockSlackUs = 30_000_000;
 
 /**
  * The kernel's log, read on from where the last look ended.
@@ -26,12 +28,12 @@ export class KernelLog {
    * The last kill by a memory limit in a container since a moment; undefined where the log doesn't tell (any more), or isn't
    * to be read (in a container without /dev/kmsg).
    *
-   * @param sinceUs - microseconds since boot, such as the container's start
+   * @param sinceUs - microseconds since boot, such as the container's start; what was up to half a minute earlier counts too
    */
   lastOom(memoryPath: string, sinceUs = 0): OomReport | undefined {
     this.#readOn();
     return lastReportOf(
-      this.#reports.filter((report) => report.atUs >= sinceUs),
+      this.#reports.filter((report) => report.atUs >= sinceUs - clockSlackUs),
       memoryPath,
     );
   }

@@ -73,7 +73,7 @@ describe("KernelLog", () => {
       // As the device does: a read goes on where the last one ended, one record each.
       writeFileSync(path, `${log[2]}${log[3]}`);
       assert.equal(kernelLog.lastOom("/onggi/abc")?.pid, 4012);
-      assert.equal(kernelLog.lastOom("/onggi/abc", 2_310_450_211), undefined);
+      assert.equal(kernelLog.lastOom("/onggi/abc", 2_350_000_000), undefined);
       kernelLog.close();
     } finally {
       rmSync(directory, { recursive: true });

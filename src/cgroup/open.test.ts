@@ -43,7 +43,6 @@ describe("openCgroups on v2", () => {
     files({
       "cgroup.subtree_control": "cpu memory pids\n",
       "onggi/cgroup.subtree_control": "cpu memory pids\n",
-      "onggi/cgroup.kill": "",
       "onggi/memory.swap.max": "max\n",
     });
   });
@@ -60,7 +59,7 @@ describe("openCgroups on v2", () => {
     assert.deepEqual(steps.child, []);
     assert.equal(steps.intoCgroup, "cgroup");
     assert.equal(steps.memoryPath, "/onggi/abc");
-    assert.deepEqual(told(steps.teardown), ["writeControl onggi/abc/cgroup.kill 1", "remove onggi/abc"]);
+    assert.deepEqual(told(steps.teardown), ["killCgroup onggi/abc", "remove onggi/abc"]);
     assert.equal(steps.oomWatch?.op === "oomWatch" && steps.oomWatch.path, join(top, "onggi/abc/memory.events"));
   });
 
@@ -109,7 +108,8 @@ describe("openCgroups on v2", () => {
     assert.deepEqual(open().pids("abc"), [10, 11, 12]);
     assert.deepEqual(open().list(), ["abc"]);
     assert.deepEqual(told(open().killSteps("abc")), [
-      "writeControl onggi/abc/cgroup.kill 1",
+      "killCgroup onggi/abc",
+      "killCgroup onggi/abc/inner",
       "remove onggi/abc/inner",
       "remove onggi/abc",
     ]);

@@ -111,13 +111,12 @@ export class HierarchyV2 implements Hierarchy {
     removeIfUnused(this.#directory);
   }
 
+  /** `killCgroup` uses cgroup.kill, which takes all groups below with it, where the kernel has it (5.14). */
   #killAndRemove(groups: readonly string[]): readonly Op[] {
-    // cgroup.kill came with Linux 5.14, and takes all groups below with it.
-    const whole = groups.at(-1);
-    const kill: readonly Op[] = existsSync(join(this.#directory, "cgroup.kill"))
-      ? [{ op: "writeControl", path: join(whole ?? "", "cgroup.kill"), data: "1", ignore: ["ENOENT"] }]
-      : groups.map((path) => ({ op: "killCgroup", path, ignore: ["ENOENT"] }));
-    return [...kill, ...groups.map((path): Op => ({ op: "remove", path, ignore: ["ENOENT"] }))];
+    return [
+      ...groups.toReversed().map((path): Op => ({ op: "killCgroup", path, ignore: ["ENOENT"] })),
+      ...groups.map((path): Op => ({ op: "remove", path, ignore: ["ENOENT"] })),
+    ];
   }
 
   async #setFrozen(id: string, frozen: boolean): Promise<void> {

@@ -22,6 +22,8 @@ export interface OverlayTree {
 const maxLowers = 500;
 /** mount(2) takes one page of options. */
 const maxData = 4095;
+/** What separates options and layers. */
+const awkward = /[,:\\]/;
 
 /**
  * The mounts that show one overlay snapshot.
@@ -37,19 +39,29 @@ export function overlayMounts(tree: OverlayTree, how: MountChoice, features: Ove
   if (!how.writable && rest.length === 0) return [bind(nearest, false)];
   if (tree.lowers.length > maxLowers) throw tooMany(tree.lowers.length, maxLowers);
 
-  const plain = features.lowerdirPlus;
-  const options = plain
-    ? tree.lowers.map((lower) => `lowerdir+=${lower}`)
-    : [`lowerdir=${tree.lowers.map(escapeLower).join(":")}`];
-  if (how.writable) {
-    const spell = plain ? (path: string) => path : escapeOption;
-    options.push(`upperdir=${spell(tree.upper)}`, `workdir=${spell(tree.work)}`, ...choices);
-    if (!how.durable && features.volatile) options.push("volatile");
-  }
+  const writable = how.writable ? [...choices, ...(!how.durable && features.volatile ? ["volatile"] : [])] : [];
+  const options = [...onePage(tree, how), ...writable];
   const length = options.join(",").length;
-  if (!plain && length > maxData)
-    throw tooMany(tree.lowers.length, Math.floor((tree.lowers.length * maxData) / length));
-  return [{ type: "overlay", source: "overlay", options, ...(how.writable ? {} : { readonly: true }) }];
+  if (length <= maxData && !awkward.test(tree.upper)) return [overlay(options, how)];
+  if (features.lowerdirPlus) return [overlay([...oneByOne(tree, how), ...writable], how)];
+  if (length <= maxData) return [overlay(options, how)];
+  throw tooMany(tree.lowers.length, Math.floor((tree.lowers.length * maxData) / length));
+}
+
+/** As mount(2) takes them: the quickest, and what a person would type. */
+function onePage({ lowers, upper, work }: OverlayTree, { writable }: MountChoice): readonly string[] {
+  const layers = `lowerdir=${lowers.map(escapeLower).join(":")}`;
+  return writable ? [layers, `upperdir=${escapeOption(upper)}`, `workdir=${escapeOption(work)}`] : [layers];
+}
+
+/** As fsconfig(2) takes them: any number of layers, any character in a path. */
+function oneByOne({ lowers, upper, work }: OverlayTree, { writable }: MountChoice): readonly string[] {
+  const layers = lowers.map((lower) => `lowerdir+=${lower}`);
+  return writable ? [...layers, `upperdir=${upper}`, `workdir=${work}`] : layers;
+}
+
+function overlay(options: readonly string[], { writable }: MountChoice): Mount {
+  return { type: "overlay", source: "overlay", options, ...(writable ? {} : { readonly: true }) };
 }
 
 /**
