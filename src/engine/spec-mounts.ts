@@ -33,7 +33,12 @@ function kernelMounts(config: ContainerConfig): SpecMount[] {
         ];
   return [
     { destination: "/proc", type: "proc", source: "proc", options: guarded },
-    { destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "strictatime", "mode=755", "size=65536k"] },
+    {
+      destination: "/dev",
+      type: "tmpfs",
+      source: "tmpfs",
+      options: ["nosuid", "strictatime", "mode=755", "size=65536k"],
+    },
     {
       destination: "/dev/pts",
       type: "devpts",

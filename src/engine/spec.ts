@@ -14,7 +14,11 @@ export interface SpecInput {
   readonly id: string;
   readonly config: ContainerConfig;
   /** Entrypoint and command, environment and directory of container and image joined: `mergeImage`. */
-  readonly settings: { readonly argv: readonly string[]; readonly env: readonly string[]; readonly workingDirectory: string };
+  readonly settings: {
+    readonly argv: readonly string[];
+    readonly env: readonly string[];
+    readonly workingDirectory: string;
+  };
   readonly user: ResolvedUser;
   readonly facts: HostFacts;
   /** Where the rootfs is mounted while the container is made: an empty folder of the host. */
@@ -63,7 +67,11 @@ export function specFor(input: SpecInput): Spec {
       ...processOf({ ...input.settings, user, terminal: config.terminal === true, hostname: input.hostname }),
       ...(config.terminalSize === undefined ? {} : { consoleSize: consoleSize(config.terminalSize) }),
       capabilities: capabilitiesOf(user, capabilities),
-      rlimits: (config.ulimits ?? []).map(({ name, soft, hard }) => ({ type: `RLIMIT_${name.toUpperCase()}`, soft, hard })),
+      rlimits: (config.ulimits ?? []).map(({ name, soft, hard }) => ({
+        type: `RLIMIT_${name.toUpperCase()}`,
+        soft,
+        hard,
+      })),
       noNewPrivileges: wantsNoNewPrivileges(config),
       ...(config.oomScoreAdj === undefined ? {} : { oomScoreAdj: config.oomScoreAdj }),
     },
@@ -111,7 +119,11 @@ export function execProcessFor(input: ExecInput): { readonly process: Process; r
         hostname: input.hostname,
       }),
       capabilities: capabilitiesOf(user, capabilities),
-      rlimits: (config.ulimits ?? []).map(({ name, soft, hard }) => ({ type: `RLIMIT_${name.toUpperCase()}`, soft, hard })),
+      rlimits: (config.ulimits ?? []).map(({ name, soft, hard }) => ({
+        type: `RLIMIT_${name.toUpperCase()}`,
+        soft,
+        hard,
+      })),
       noNewPrivileges: wantsNoNewPrivileges(config),
     },
     seccomp: seccompFor(config, own, facts),
@@ -145,7 +157,8 @@ function capabilitiesOf(user: ResolvedUser, names: readonly string[]): NonNullab
 }
 
 function namespaces(config: ContainerConfig, networkPath: string | undefined): Spec["linux"]["namespaces"] {
-  const isPrivate = (mode: string | undefined) => mode === undefined || mode === "" || mode === "private" || mode === "shareable";
+  const isPrivate = (mode: string | undefined) =>
+    mode === undefined || mode === "" || mode === "private" || mode === "shareable";
   const types: NamespaceType[] = ["mount"];
   if (isPrivate(config.utsMode)) types.push("uts");
   if (isPrivate(config.ipcMode)) types.push("ipc");

@@ -30,7 +30,10 @@ export function validateConfig(config: ContainerConfig, facts: HostFacts): Probl
 function* names({ hostname, domainname, workingDirectory, env = [] }: ContainerConfig): Iterable<Problem> {
   // setns and the kernel's utsname end at 64 bytes.
   if (hostname !== undefined && (hostname.length > 64 || !/^[\w.-]*$/.test(hostname))) {
-    yield { message: `invalid hostname format: ${hostname}`, hint: "Use letters, digits, '-', '_' and '.', at most 64 of them." };
+    yield {
+      message: `invalid hostname format: ${hostname}`,
+      hint: "Use letters, digits, '-', '_' and '.', at most 64 of them.",
+    };
   }
   if (domainname !== undefined && domainname.length > 64) yield { message: `invalid domainname format: ${domainname}` };
   if (workingDirectory !== undefined && workingDirectory !== "" && !workingDirectory.startsWith("/")) {
@@ -92,7 +95,12 @@ function parseList(text: string): number[] | undefined {
   return ends.every(([first = 0, last = first]) => first <= last) ? ends.flat() : undefined;
 }
 
-function* otherLimits({ resources = {}, ulimits = [], shmBytes = 0, oomScoreAdj = 0 }: ContainerConfig): Iterable<Problem> {
+function* otherLimits({
+  resources = {},
+  ulimits = [],
+  shmBytes = 0,
+  oomScoreAdj = 0,
+}: ContainerConfig): Iterable<Problem> {
   const { blkioWeight = 0 } = resources;
   if (blkioWeight !== 0 && (blkioWeight < 10 || blkioWeight > 1000)) {
     yield { message: "Range of blkio weight is from 10 to 1000" };
@@ -176,7 +184,10 @@ function* sysctls({ sysctls = {}, network, ipcMode }: ContainerConfig): Iterable
     } else if (ipcSysctls.has(name) || name.startsWith("fs.mqueue.")) {
       if (ipcMode === "host") yield { message: `sysctl '${key}' not allowed in host ipc namespace` };
     } else {
-      yield { message: `sysctl "${key}" is not in a separate kernel namespace`, hint: "Set it on the host with sysctl(8)." };
+      yield {
+        message: `sysctl "${key}" is not in a separate kernel namespace`,
+        hint: "Set it on the host with sysctl(8).",
+      };
     }
   }
 }
@@ -199,9 +210,15 @@ function* conflicts(config: ContainerConfig): Iterable<Problem> {
     yield { message: "conflicting options: hostname and the network mode" };
   }
   if (utsMode === "host" && hostname) yield { message: "conflicting options: hostname and the UTS mode" };
-  for (const [mode, name] of [[config.pidMode, "PID"], [config.ipcMode, "IPC"]] as const) {
+  for (const [mode, name] of [
+    [config.pidMode, "PID"],
+    [config.ipcMode, "IPC"],
+  ] as const) {
     if (mode?.startsWith("container:")) {
-      yield { message: `joining another container's ${name} namespace is not supported yet`, hint: "Use host or private." };
+      yield {
+        message: `joining another container's ${name} namespace is not supported yet`,
+        hint: "Use host or private.",
+      };
     }
   }
 }

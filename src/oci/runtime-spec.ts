@@ -13,7 +13,12 @@ export interface Spec {
 export interface Process {
   readonly terminal?: boolean;
   readonly consoleSize?: { readonly height: number; readonly width: number };
-  readonly user: { readonly uid: number; readonly gid: number; readonly additionalGids?: readonly number[]; readonly umask?: number };
+  readonly user: {
+    readonly uid: number;
+    readonly gid: number;
+    readonly additionalGids?: readonly number[];
+    readonly umask?: number;
+  };
   readonly args: readonly string[];
   readonly env: readonly string[];
   readonly cwd: string;
@@ -64,7 +69,13 @@ export interface Device {
 }
 
 export interface LinuxResources {
-  readonly devices?: readonly { readonly allow: boolean; readonly type?: string; readonly major?: number; readonly minor?: number; readonly access?: string }[];
+  readonly devices?: readonly {
+    readonly allow: boolean;
+    readonly type?: string;
+    readonly major?: number;
+    readonly minor?: number;
+    readonly access?: string;
+  }[];
   readonly memory?: {
     readonly limit?: number;
     readonly reservation?: number;
@@ -109,8 +120,16 @@ export interface SeccompRule {
   readonly errnoRet?: number;
   readonly args?: readonly {
     readonly index: number;
-    readonly value: number;
-    readonly valueTwo?: number;
-    readonly op: "SCMP_CMP_NE" | "SCMP_CMP_LT" | "SCMP_CMP_LE" | "SCMP_CMP_EQ" | "SCMP_CMP_GE" | "SCMP_CMP_GT" | "SCMP_CMP_MASKED_EQ";
+    /** 64 bits, so a big integer where a number would not be exact. */
+    readonly value: number | bigint;
+    readonly valueTwo?: number | bigint;
+    readonly op:
+      | "SCMP_CMP_NE"
+      | "SCMP_CMP_LT"
+      | "SCMP_CMP_LE"
+      | "SCMP_CMP_EQ"
+      | "SCMP_CMP_GE"
+      | "SCMP_CMP_GT"
+      | "SCMP_CMP_MASKED_EQ";
   }[];
 }

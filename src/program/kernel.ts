@@ -59,6 +59,12 @@ export const O_EXCL = 0o200;
 export const O_TRUNC = 0o1000;
 export const O_APPEND = 0o2000;
 
+/** Those that differ by architecture: `asm/fcntl.h`. */
+export const openFlags = {
+  x86_64: { O_PATH: 0o10000000, O_DIRECTORY: 0o200000, O_NOFOLLOW: 0o400000 },
+  aarch64: { O_PATH: 0o10000000, O_DIRECTORY: 0o40000, O_NOFOLLOW: 0o100000 },
+} as const;
+
 /** mknod(2): the file type in a mode. */
 export const S_IFMT = 0o170000;
 export const S_IFCHR = 0o020000;
@@ -129,3 +135,6 @@ export const capabilityNames = [
   "BPF",
   "CHECKPOINT_RESTORE",
 ].map((name) => `CAP_${name}`);
+
+/** Largest value of an rlimit: no limit. */
+export const RLIM_INFINITY = (1n << 64n) - 1n;
