@@ -109,6 +109,15 @@ describe("Bookkeeper", () => {
     assert.deepEqual(readdirSync(join(root, "state")), []);
   });
 
+  it("keeps nothing that can't be mounted", async () => {
+    const driver = fakeDriver();
+    const refusing = { ...driver, mounts: () => assert.fail("too many layers") };
+    const keeper = await open(refusing);
+    await assert.rejects(keeper.prepare("container"), /too many layers/);
+    assert.deepEqual([names(keeper), driver.list()], [[], []]);
+    await keeper.close();
+  });
+
   it("refuses a second change of a snapshot while one is under way", async () => {
     const keeper = await open();
     await keeper.prepare("key");

@@ -68,14 +68,13 @@ export class Bookkeeper implements Snapshotter {
     parent?: SnapshotName,
     { durable = true }: PrepareOptions = {},
   ): Promise<readonly Mount[]> {
-    const node = await this.#start(key, "active", parent, durable, async (record, parents) => {
-      await this.#driver.create(record.id, parents, { durable });
-    });
-    return this.#mountsOf(node);
+    return this.#start(key, "active", parent, durable, (record, parents) =>
+      this.#driver.create(record.id, parents, { durable }),
+    );
   }
 
   async view(key: string, parent: SnapshotName, { durable = true }: PrepareOptions = {}): Promise<readonly Mount[]> {
-    return this.#mountsOf(await this.#start(key, "view", parent, durable, async () => {}));
+    return this.#start(key, "view", parent, durable, async () => {});
   }
 
   mounts(key: string): readonly Mount[] {
@@ -139,7 +138,7 @@ export class Bookkeeper implements Snapshotter {
     parentName: SnapshotName | undefined,
     durable: boolean,
     makeTree: (record: SnapshotRecord, parents: readonly string[]) => Promise<void>,
-  ): Promise<Node> {
+  ): Promise<readonly Mount[]> {
     if (this.#nodes.has(name) || this.#reserved.has(name)) {
       throw new OnggiError("conflict", `snapshot "${name}" exists already`, {
         hint: "Remove it, or choose another name.",
@@ -153,7 +152,10 @@ export class Bookkeeper implements Snapshotter {
     const node: Node = { record, parent, children: 0, busy: false, usage: undefined };
     try {
       await makeTree(record, parentIds(node));
+      const mounts = this.#mountsOf(node);
       await this.#records.write(record);
+      this.#nodes.set(name, node);
+      return mounts;
     } catch (error) {
       if (parent !== undefined) parent.children -= 1;
       await this.#takeBack(record);
@@ -161,8 +163,6 @@ export class Bookkeeper implements Snapshotter {
     } finally {
       this.#reserved.delete(name);
     }
-    this.#nodes.set(name, node);
-    return node;
   }
 
   async #commit(node: Node, name: SnapshotName): Promise<void> {

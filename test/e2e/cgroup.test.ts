@@ -1,17 +1,30 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, describe, it } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import type { Cgroups } from "../../src/cgroup/cgroups.ts";
 import { readControl } from "../../src/cgroup/control-file.ts";
+import { defaultDeviceRules } from "../../src/cgroup/devices.ts";
 import { KernelLog } from "../../src/cgroup/kernel-log.ts";
 import { readLayout } from "../../src/cgroup/layout.ts";
 import { oomSentence } from "../../src/cgroup/oom-report.ts";
 import { openCgroups } from "../../src/cgroup/open.ts";
 import { HierarchyV2 } from "../../src/cgroup/v2.ts";
+import type { Executor } from "../../src/executor/executor.ts";
+import { openExecutor } from "../../src/executor/spawner.ts";
 import type { LinuxResources } from "../../src/oci/runtime-spec.ts";
 import type { Op } from "../../src/program/op.ts";
 
@@ -203,6 +216,85 @@ describe("cgroups of this host", { skip: v1 }, () => {
     assert.deepEqual(cgroups.pids(id), []);
   });
 });
+
+describe("cgroups by the executor", { skip: v1 }, () => {
+  const directory = mkdtempSync(join(tmpdir(), "onggi-cgroup-"));
+  let cgroups: Cgroups;
+  let executor: Executor;
+
+  before(async () => {
+    cgroups = openCgroups({ parent });
+    executor = await openExecutor({
+      binary: join(import.meta.dirname, "../../build/onggi-exec"),
+      socketDirectory: directory,
+    });
+  });
+
+  after(async () => {
+    await executor.close();
+    cgroups.close();
+    rmSync(directory, { recursive: true });
+  });
+
+  /** What a container's program has of its cgroups, and nothing else. */
+  const launch = (id: string, resources: LinuxResources, argv: readonly string[]) => {
+    const steps = cgroups.steps(id, resources);
+    return executor.launch({
+      host: [
+        ...steps.host,
+        ...(steps.oomWatch === undefined ? [] : [steps.oomWatch]),
+        { op: "clone", flags: 0, ...(steps.intoCgroup === undefined ? {} : { intoCgroup: steps.intoCgroup }) },
+      ],
+      child: [...steps.child, { op: "exec", file: argv[0] ?? "", argv, env: [], searchPath: process.env.PATH ?? "" }],
+      teardown: steps.teardown,
+    });
+  };
+
+  it("starts a process in its groups, and leaves none of them, nor a grandchild, after its end", async () => {
+    const monitor = await launch("exec1", { memory: { limit: 64 * mib }, devices: defaultDeviceRules }, [
+      "sh",
+      "-c",
+      "sleep 60 & sleep 0.2",
+    ]);
+    const groups = readFileSync(`/proc/${monitor.pid}/cgroup`, "utf8");
+    for (const name of ["cpu", "memory", "pids"]) assert.match(groups, new RegExp(`[:,]${name}[:,].*${parent}/exec1`));
+    assert.match(groups, new RegExp(`devices:${parent}/default`));
+    assert.deepEqual(await monitor.tornDown, []);
+    assert.deepEqual(cgroups.list(), []);
+  });
+
+  it("tells of a kill by the memory limit", async () => {
+    const limit = 32 * mib;
+    const monitor = await launch("exec2", { memory: { limit, swap: limit } }, [
+      "stress",
+      "--vm",
+      "1",
+      "--vm-bytes",
+      "200M",
+      "--vm-hang",
+      "9",
+    ]);
+    const exit = await monitor.exited;
+    assert.ok(exit.oomKills >= 1);
+    assert.ok(exit.memoryPeakBytes > 16 * mib && exit.memoryPeakBytes <= limit, String(exit.memoryPeakBytes));
+    assert.deepEqual(await monitor.tornDown, []);
+  });
+
+  it("kills and removes what a monitor that died left behind", async () => {
+    const monitor = await launch("exec3", {}, ["sleep", "60"]);
+    const ended = monitor.exited.catch(() => {});
+    process.kill(parentOf(monitor.pid), "SIGKILL");
+    await ended;
+    const worker = await executor.work([]);
+    await worker.run(cgroups.killSteps("exec3"));
+    await worker.close();
+    assert.deepEqual(cgroups.list(), []);
+  });
+});
+
+function parentOf(pid: number): number {
+  return Number(/^PPid:\t(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
+}
 
 describe("cgroup v2 of this host", { skip: layout.v2 === undefined ? "no cgroup v2 is mounted" : false }, () => {
   const directory = join(layout.v2?.directory ?? "", parent);
