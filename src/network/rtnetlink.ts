@@ -1,6 +1,6 @@
 import type { Slot } from "../program/op.ts";
 import { addressBytes } from "./ipv4.ts";
-import { bytesOf, createFlag, exclusiveFlag, type Message, nested, text, u32 } from "./netlink.ts";
+import { bytesOf, createFlag, exclusiveFlag, type Message, nested, replaceFlag, text, u32 } from "./netlink.ts";
 
 const newLinkType = 16;
 const deleteLinkType = 17;
@@ -70,7 +70,7 @@ export function addAddress(index: number, address: number, prefixLength: number,
   new DataView(header.buffer).setUint32(4, index, true);
   const attributes = [bytesOf(ifa.local, addressBytes(address)), bytesOf(ifa.address, addressBytes(address))];
   if (broadcast !== undefined) attributes.push(bytesOf(ifa.broadcast, addressBytes(broadcast)));
-  return { type: newAddressType, flags: createFlag, header, attributes };
+  return { type: newAddressType, flags: createFlag | replaceFlag, header, attributes };
 }
 
 export function addDefaultRoute(index: number, gateway: number): Message {
