@@ -14,6 +14,7 @@ import { containerFileContents, containerFilesIn, writeContainerFiles } from "./
 import type { ContainerNames } from "./container-names.ts";
 import type { ContainerRecord } from "./container-record.ts";
 import type { ContainerStore, LaunchRecord } from "./container-store.ts";
+import { devicesFor } from "./devices.ts";
 import { scratchIn, withScratch } from "./explain-scratch.ts";
 import type { ExecConfig, PortMapping } from "./model.ts";
 import { addressOf, isBridged, type PlanInput, planContainer } from "./plan.ts";
@@ -70,9 +71,10 @@ export class Launcher {
   async launchExec(container: Container, config: ExecConfig): Promise<Monitor> {
     const { executor, cgroups, accounts, facts } = this.#parts;
     const { monitor } = container.runningRun();
+    const { record } = container;
     const user = await accounts.userOfExec(container, config);
     const [rows, columns] = config.terminalSize ?? [0, 0];
-    const program = compileExec(execProcessFor({ record: container.record, config, user, facts }), facts, {
+    const program = compileExec(execProcessFor({ config: record.config, exec: config, settings: record, user, facts, hostname: record.hostname }), facts, {
       target: monitor,
       join: cgroups.joinSteps(container.id),
       monitor: [{ op: "stdio", terminal: config.terminal === true, stdin: config.openStdin === true, rows, columns }],
@@ -117,7 +119,8 @@ export class Launcher {
   ): Promise<Program> {
     const { accounts, cgroups, facts } = this.#parts;
     const user = await accounts.userOf(record);
-    return planContainer({ record, user, connection, networkOf: this.#networkOwner(record), ...places }, { cgroups, facts });
+    const devices = devicesFor(record.config);
+    return planContainer({ record, user, connection, networkOf: this.#networkOwner(record), devices, ...places }, { cgroups, facts });
   }
 
   /** The process whose network namespace is shared, for `container:ID`. */

@@ -29,7 +29,6 @@ export class Layers implements LayerSink {
       const worker = await this.#executor.work([
         { op: "chroot", path: directory },
         { op: "chdir", path: "/" },
-        { op: "umask", mask: 0 },
       ]);
       try {
         await apply(worker);

@@ -9,7 +9,7 @@ import { type Images, openImages } from "../image/images.ts";
 import { openBridgeNetwork } from "../network/bridge-network.ts";
 import type { BridgeNetwork } from "../network/network.ts";
 import type { Op } from "../program/op.ts";
-import { readHostFacts } from "../runtime/host-facts.ts";
+import { readHostFacts } from "../runtime/read-host-facts.ts";
 import { storageDrivers } from "../storage/drivers.ts";
 import { openSnapshotter, surveyDrivers } from "../storage/open.ts";
 import { Accounts } from "./accounts.ts";

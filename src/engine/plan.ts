@@ -2,9 +2,8 @@ import { join } from "node:path";
 import type { Cgroups } from "../cgroup/cgroups.ts";
 import { loopbackSteps } from "../network/loopback.ts";
 import type { Connection } from "../network/network.ts";
-import { CLONE_NEWNET } from "../program/kernel.ts";
 import type { Mount } from "../program/mount.ts";
-import { noSteps, type Op, type Program, type Steps } from "../program/op.ts";
+import type { Op, Program, Steps } from "../program/op.ts";
 import { compile } from "../runtime/compile/compile.ts";
 import type { HostFacts } from "../runtime/compile/host-facts.ts";
 import { type ContainerFiles, containerFilesIn } from "./container-files.ts";
@@ -13,6 +12,7 @@ import { logFormat } from "./log-frames.ts";
 import { logPlaceOf, logSettings } from "./log-settings.ts";
 import type { ContainerAddress } from "./model.ts";
 import { specFor } from "./spec.ts";
+import type { ContainerDevice } from "./spec-resources.ts";
 import type { ResolvedUser } from "./user.ts";
 
 /** What a container's program is made from, apart from its record. */
@@ -22,7 +22,8 @@ export interface PlanInput {
   readonly rootfs: readonly Mount[];
   readonly connection: Connection | undefined;
   /** The process of the container whose network is shared. */
-  readonly networkOf?: { readonly pid: number; readonly startTime: bigint } | undefined;
+  readonly networkOf: { readonly pid: number } | undefined;
+  readonly devices: readonly ContainerDevice[];
   readonly runDirectory: string;
   readonly logDirectory: string;
   /** An empty directory on which the root is mounted, in the container's own mount namespace only. */
@@ -36,31 +37,24 @@ export interface PlanParts {
 
 /** Joins the parts' steps to a container's program. Pure but for the parts it asks. */
 export function planContainer(input: PlanInput, { cgroups, facts }: PlanParts): Program {
-  const { record, user, connection } = input;
+  const { record, user } = input;
   const files: ContainerFiles = containerFilesIn(input.runDirectory);
-  const spec = specFor({ record, user, facts, files, staging: input.staging });
+  const { id, config, hostname } = record;
+  const network = input.networkOf === undefined ? {} : { networkPath: `/proc/${input.networkOf.pid}/ns/net` };
+  const devices = input.devices;
+  const spec = specFor({ id, config, settings: record, user, facts, rootPath: input.staging, hostname, files, devices, ...network });
   return compile(spec, facts, {
     rootfs: input.rootfs,
     cgroup: cgroups.steps(record.id, spec.linux.resources ?? {}),
-    network: networkSteps(input, connection),
+    network: networkSteps(input),
     monitor: monitorSteps(input),
     init: record.config.init === true,
   });
 }
 
-function networkSteps({ record, networkOf }: PlanInput, connection: Connection | undefined): Steps {
-  if (connection !== undefined) return connection.steps;
-  if (networkOf !== undefined) return joinNetwork(networkOf);
-  return record.config.network === "host" ? noSteps : loopbackSteps();
-}
-
-function joinNetwork({ pid, startTime }: { readonly pid: number; readonly startTime: bigint }): Steps {
-  const slot = "net:other";
-  return {
-    host: [{ op: "openProcess", slot, pid, startTime }],
-    child: [{ op: "setns", slot, flags: CLONE_NEWNET }],
-    teardown: [],
-  };
+/** Undefined: the namespace is the host's, or another container's, as the spec says. */
+function networkSteps({ record, connection }: PlanInput): Steps | undefined {
+  return connection?.steps ?? (record.config.network === "none" ? loopbackSteps() : undefined);
 }
 
 /** What the monitor keeps: streams, log, its socket, the record of the exit. */

@@ -30,9 +30,6 @@ const requestFlag = 0x1;
 const ackFlag = 0x4;
 export const replaceFlag = 0x100;
 export const exclusiveFlag = 0x200;
-/** NLM_F_REPLACE: what is there already is no error. */
-export const replaceFlag = 0x100;
-export const createFlag = 0x400;
 export const appendFlag = 0x800;
 
 const nestedFlag = 0x8000;
