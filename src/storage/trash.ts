@@ -103,8 +103,8 @@ export class Trash {
 /**
  * Deletes a tree without following a link out of it. What can't be deleted stays: the next start tries again.
  *
- * Measured: a stopped container's few entries take 0.1 ms here synchronously, 0.6 ms with promises, 4 ms with a child; 50,000
- * files take 3 s here and nothing more than those 4 ms with a child.
+ * Measured on tmpfs: a stopped container's few entries take 0.06 ms here synchronously, 0.45 ms with promises; 20,000 files
+ * take 350 ms of this process's time with promises and stop it for 90 ms, 7 ms with a child.
  */
 async function deleteTree(path: string, signal: AbortSignal): Promise<void> {
   const pass: Pass = { entries: smallTree, large: [] };
