@@ -30,6 +30,7 @@ const requestFlag = 0x1;
 const ackFlag = 0x4;
 export const replaceFlag = 0x100;
 export const exclusiveFlag = 0x200;
+export const createFlag = 0x400;
 export const appendFlag = 0x800;
 
 const nestedFlag = 0x8000;
