@@ -5,7 +5,16 @@ import type { ErrnoName, Op, OpName, Program, Slot, SlotPatch } from "./op.ts";
  * What a letter of a signature stands for: `x` a number · `d` a slot, `D` one that may be absent · `s` text · `b` bytes ·
  * `l` texts · `g` numbers · `p` places in a netlink message. `executor/protocol.md` says how each is written.
  */
-type Field = number | bigint | boolean | string | Uint8Array | readonly string[] | readonly number[] | readonly SlotPatch[] | undefined;
+type Field =
+  | number
+  | bigint
+  | boolean
+  | string
+  | Uint8Array
+  | readonly string[]
+  | readonly number[]
+  | readonly SlotPatch[]
+  | undefined;
 
 interface Row<Name extends OpName> {
   readonly code: number;
@@ -168,7 +177,8 @@ function encodeOp(writer: Writer, op: Op, slots: SlotNumbers): void {
 }
 
 function encodeTolerance(writer: Writer, { op, ignore = [] }: Op): void {
-  if (ignore.length > maxTolerated) throw new OnggiError("invalid", `op ${op} tolerates more than ${maxTolerated} errnos`);
+  if (ignore.length > maxTolerated)
+    throw new OnggiError("invalid", `op ${op} tolerates more than ${maxTolerated} errnos`);
   const at = writer.reserve(2 * maxTolerated);
   for (let i = 0; i < maxTolerated; i++) {
     const name = ignore[i];
@@ -257,7 +267,8 @@ class Writer {
 
   putBytes(bytes: Uint8Array): void {
     this.putU32(bytes.length);
-    this.#buffer.set(bytes, this.reserve(bytes.length));
+    const at = this.reserve(bytes.length);
+    this.#buffer.set(bytes, at);
   }
 
   /** Length, bytes, NUL. Most texts are short and ASCII, which a loop writes faster than the encoder. */
