@@ -3,11 +3,9 @@ import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
 import type { ErrorBody } from "../api/wire.ts";
 import { OnggiError } from "../base/error.ts";
+import { http } from "./builtin.ts";
 import { readLines } from "./lines.ts";
 import { withSocketPath } from "./socket-address.ts";
-
-// Not by import: an ES import of node:http evaluates all its exports, WebSocket among them, which loads undici (20 ms).
-const http = process.getBuiltinModule("node:http");
 
 /** One request of the API. */
 export interface Call {
@@ -47,9 +45,12 @@ export interface ClientOptions {
   readonly startDaemon?: (() => Promise<void>) | undefined;
 }
 
+// An empty server name keeps Node from working one out for TLS, which takes 3 ms.
+const agentOptions = { keepAlive: true, servername: "" };
+
 /** Speaks HTTP to the daemon over its unix socket; connections are kept for the next call. */
 export class Client {
-  readonly #agent: Agent = new http.Agent({ keepAlive: true });
+  readonly #agent: Agent = new http.Agent(agentOptions);
   readonly #socketPath: string;
   #startDaemon: (() => Promise<void>) | undefined;
 
@@ -60,7 +61,7 @@ export class Client {
 
   /** The answer once its header is there, its body unread; throws DaemonError for a status of 400 or more. */
   async open(call: Call): Promise<IncomingMessage> {
-    const answer = await this.#send(call, {});
+    const answer = await this.#send(call);
     if ((answer.statusCode ?? 0) >= 400) throw await daemonError(answer);
     return answer;
   }
@@ -87,28 +88,28 @@ export class Client {
   /** Takes over a connection: what Docker calls hijacking. */
   async hijack(call: Call): Promise<Hijacked> {
     const headers = { ...call.headers, Connection: "Upgrade", Upgrade: "tcp" };
-    const answer = await this.#send({ ...call, headers }, { upgrade: true });
+    const answer = await this.#send({ ...call, headers });
     const hijacked = hijackedBy.get(answer);
     if (hijacked !== undefined) return hijacked;
     if ((answer.statusCode ?? 0) >= 400) throw await daemonError(answer);
     throw new OnggiError("unavailable", `the daemon answered ${answer.statusCode} instead of switching protocols`);
   }
 
-  async #send(call: Call, options: { readonly upgrade?: boolean }): Promise<IncomingMessage> {
+  async #send(call: Call): Promise<IncomingMessage> {
     try {
-      return await this.#trySend(call, options);
+      return await this.#trySend(call);
     } catch (error) {
-      if (isStaleConnection(error)) return await this.#trySend(call, options);
+      if (isStaleConnection(error)) return await this.#trySend(call);
       if (!isNobodyThere(error)) throw this.#unreachable(error);
       const start = this.#startDaemon;
       if (start === undefined) throw this.#unreachable(error);
       this.#startDaemon = undefined;
       await start();
-      return await this.#trySend(call, options);
+      return await this.#trySend(call);
     }
   }
 
-  #trySend(call: Call, { upgrade = false }): Promise<IncomingMessage> {
+  #trySend(call: Call): Promise<IncomingMessage> {
     return withSocketPath(
       this.#socketPath,
       (socketPath) =>
@@ -118,7 +119,7 @@ export class Client {
             socketPath,
             method: call.method,
             path: call.path + queryText(call.query),
-            agent: upgrade ? false : this.#agent,
+            agent: this.#agent,
             headers: {
               Host: "onggi",
               ...(body === undefined ? {} : { "Content-Type": "application/json", "Content-Length": body.length }),

@@ -1,6 +1,6 @@
-import { existsSync, rmSync, writeFileSync } from "node:fs";
 import type { CreateResponse } from "../api/wire.ts";
 import { OnggiError } from "../base/error.ts";
+import { fs } from "./builtin.ts";
 import { DaemonError } from "./client.ts";
 import type { Context } from "./command.ts";
 import type { CreateRequest } from "./create-request.ts";
@@ -61,16 +61,16 @@ function withTag(image: string): string {
 /** Makes the file that will hold the id, which must not be there; called without an id, it takes the file away. */
 function reserveCidFile(path: string | undefined): (id: string | undefined) => void {
   if (path === undefined) return () => {};
-  if (existsSync(path)) {
+  if (fs.existsSync(path)) {
     throw new OnggiError(
       "conflict",
       `container ID file found, make sure the other container isn't running or delete ${path}`,
     );
   }
   try {
-    writeFileSync(path, "", { flag: "wx", mode: 0o644 });
+    fs.writeFileSync(path, "", { flag: "wx", mode: 0o644 });
   } catch (cause) {
     throw new OnggiError("denied", `failed to create the container ID file ${path}`, { cause });
   }
-  return (id) => (id === undefined ? rmSync(path, { force: true }) : writeFileSync(path, id));
+  return (id) => (id === undefined ? fs.rmSync(path, { force: true }) : fs.writeFileSync(path, id));
 }

@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
 import { OnggiError } from "../base/error.ts";
+import { fs } from "./builtin.ts";
 import { errorCode } from "./client.ts";
 
 /** Variables of a file and of flags, the flags' last; a name alone takes this process's value, or is left out without one. */
@@ -51,7 +51,7 @@ function readPairs(path: string, what: string): string[] {
 /** A file that a flag names; throws `not_found` with its path. */
 export function readText(path: string): string {
   try {
-    return readFileSync(path, "utf8");
+    return fs.readFileSync(path, "utf8");
   } catch (cause) {
     const reasons: Readonly<Record<string, string>> = {
       ENOENT: "no such file or directory",

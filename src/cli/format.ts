@@ -29,7 +29,7 @@ export function formatList<T>(
   methods: Readonly<Record<string, (item: T) => (...args: readonly string[]) => string>> = {},
 ): string[] {
   if (format === "json") {
-    return items.map((item) => JSON.stringify(jsonFields(item, list)));
+    return items.map((item) => goJson(jsonFields(item, list)));
   }
   const isTable = format === "" || format === "table" || format.startsWith("table ");
   const text = !isTable ? format : format.length > "table ".length ? format.slice("table ".length) : list.table;
@@ -66,6 +66,12 @@ function fieldsOf<T>(item: T, { columns }: ListFormat<T>, methods: Parameters<ty
 function jsonFields<T>(item: T, { columns, notInJson = [] }: ListFormat<T>): object {
   const names = Object.keys(columns).filter((name) => !notInJson.includes(name));
   return Object.fromEntries(names.sort().map((name) => [name, columns[name]?.value(item)]));
+}
+
+/** JSON as Go writes it, fit to stand in HTML. */
+function goJson(value: unknown): string {
+  const escaped: Readonly<Record<string, string>> = { "<": "\\u003c", ">": "\\u003e", "&": "\\u0026" };
+  return JSON.stringify(value).replace(/[<>&]/g, (letter) => escaped[letter] ?? letter);
 }
 
 /** `.Label "com.example.build-date"` stands under `build date`. */

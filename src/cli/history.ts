@@ -47,7 +47,7 @@ export function historyList({
           trunc ? ellipsis(CreatedBy.replaceAll("\t", " "), 45) : CreatedBy.replaceAll("\t", " "),
       },
       CreatedSince: {
-        header: "CREATED",
+        header: human ? "CREATED" : "CREATED AT",
         value: (item) => (!human ? createdAt(item) : item.Created <= 0 ? "N/A" : ago(item.Created * 1000, nowMs)),
       },
       ID: { header: "IMAGE", value: ({ Id }) => (trunc && Id !== "<missing>" ? shortId(Id) : Id) },

@@ -22,6 +22,12 @@ interface ConfigFile {
 /** Under this name Docker Hub's credentials are kept. */
 export const dockerHub = "https://index.docker.io/v1/";
 
+/** A registry's name as credentials are kept under it: without scheme and path. */
+export function registryKey(server: string | undefined): string {
+  const host = (server ?? "").replace(/^https?:\/\//, "").replace(/\/.*$/, "");
+  return host === "" || host === "docker.io" || host === "index.docker.io" ? dockerHub : host;
+}
+
 /** Credentials for a registry: from Onggi's own file, else from Docker's. */
 export function readCredentials(registry: string, environment: Environment): Credentials | undefined {
   for (const path of configPaths(environment)) {

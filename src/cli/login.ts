@@ -3,7 +3,7 @@ import { readAll } from "./client.ts";
 import { type Context, command } from "./command.ts";
 import { Exit } from "./exit.ts";
 import { flag } from "./flag.ts";
-import { dockerHub, writeCredentials } from "./login-config.ts";
+import { registryKey, writeCredentials } from "./login-config.ts";
 
 const flags = {
   password: flag.string({ short: "p", help: "Password or access token" }),
@@ -31,12 +31,6 @@ export const login = command({
     return 0;
   },
 });
-
-/** A registry's name as credentials are kept under it: without scheme and path. */
-export function registryKey(server: string | undefined): string {
-  const host = (server ?? "").replace(/^https?:\/\//, "").replace(/\/.*$/, "");
-  return host === "" || host === "docker.io" || host === "index.docker.io" ? dockerHub : host;
-}
 
 async function readAnswers({ flags: { username, password, passwordStdin }, io }: LoginContext) {
   if (passwordStdin) {

@@ -1,6 +1,5 @@
 import { command } from "./command.ts";
-import { registryKey } from "./login.ts";
-import { removeCredentials } from "./login-config.ts";
+import { registryKey, removeCredentials } from "./login-config.ts";
 
 export const logout = command({
   name: "logout",

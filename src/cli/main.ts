@@ -1,3 +1,4 @@
+import { isOnggiError } from "../base/error.ts";
 import { type Found, findCommand } from "./catalog.ts";
 import { Client } from "./client.ts";
 import type { Command, Context } from "./command.ts";
@@ -19,8 +20,8 @@ export async function main(words: readonly string[], io: Io): Promise<number> {
   try {
     const globals = parseGlobals(words);
     debug = globals.values.debug;
-    if (globals.help || globals.args.length === 0) return await help(io, []);
     if (globals.values.version) return await version(io);
+    if (globals.help || globals.args.length === 0) return await help(io, []);
     if (globals.args[0] === "help") return await help(io, globals.args.slice(1));
 
     const found = findCommand(globals.args);
@@ -63,13 +64,12 @@ async function runCommand(
     return (await command.run(contextOf(values, args, globals, io))) ?? 0;
   } catch (error) {
     if (error instanceof UsageError) return usage(io, error, path, command);
-    return fail(
-      io,
-      error,
-      error instanceof Exit || isQuietDaemonError(error, failureStatus) ? "" : "onggi: ",
-      failureStatus,
-      globals.debug,
-    );
+    const prefix = error instanceof Exit || isQuietDaemonError(error, failureStatus) ? "" : "onggi: ";
+    const status = fail(io, error, prefix, failureStatus, globals.debug);
+    // A flag's value that only made no sense together with the others.
+    if (status === 125 && isOnggiError(error, "invalid"))
+      io.stderr.write(`\nRun 'onggi ${path} --help' for more information\n`);
+    return status;
   }
 }
 
@@ -114,7 +114,7 @@ function checkArity({ arity: [least, most] }: Command, path: string, count: numb
         : count < least
           ? `requires at least ${plural(least)}`
           : `requires at most ${plural(most)}`;
-  throw new UsageError(`onggi: 'onggi ${path}' ${wanted}`, 1);
+  throw new UsageError(`onggi: 'onggi ${path}' ${wanted}`, 1, wanted.startsWith("requires at least") ? "See" : "Run");
 }
 
 function usage(io: Io, error: UsageError, path: string, command: Command | undefined): number {
@@ -122,7 +122,7 @@ function usage(io: Io, error: UsageError, path: string, command: Command | undef
   const options = command === undefined || Object.keys(command.flags).length > 0 ? " [OPTIONS]" : "";
   const args = command === undefined ? " COMMAND [ARG...]" : command.args === "" ? "" : ` ${command.args}`;
   io.stderr.write(
-    `${error.message}\n\nUsage:  ${name}${options}${args}\n\nRun '${name} --help' for more information\n`,
+    `${error.message}\n\nUsage:  ${name}${options}${args}\n\n${error.pointer} '${name} --help' for more information\n`,
   );
   return error.status;
 }

@@ -1,5 +1,5 @@
-import { parseArgs } from "node:util";
 import { messageOf } from "../base/error.ts";
+import { util } from "./builtin.ts";
 import type { Flag, Flags } from "./flag.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -19,7 +19,7 @@ export interface ParsedFlags {
 export function parseFlags(words: readonly string[], flags: Flags, stopEarly: boolean): ParsedFlags {
   const byName = namesOf(flags);
   const argv = longSwitches(words, flags);
-  const { tokens } = parseArgs({
+  const { tokens } = util.parseArgs({
     args: argv,
     options: optionsOf(flags),
     strict: false,
@@ -36,15 +36,14 @@ export function parseFlags(words: readonly string[], flags: Flags, stopEarly: bo
     const key = byName.get(token.name);
     const flag = key === undefined ? undefined : flags[key];
     const isShort = !token.rawName.startsWith("--");
+    const letter = token.rawName.slice(1);
     if (key === undefined || flag === undefined) {
       if (token.name === "help" || token.rawName === "-h") return { values, args: [], help: true };
-      throw new UsageError(isShort ? unknownShort(token.name, argv[token.index]) : `unknown flag: ${token.rawName}`);
+      throw new UsageError(isShort ? unknownShort(letter, argv[token.index]) : `unknown flag: ${token.rawName}`);
     }
     const text = token.value ?? (flag.isSwitch ? "true" : undefined);
     if (text === undefined) {
-      throw new UsageError(
-        `flag needs an argument: ${isShort ? `'${token.name}' in ${token.rawName}` : token.rawName}`,
-      );
+      throw new UsageError(`flag needs an argument: ${isShort ? `'${letter}' in ${token.rawName}` : token.rawName}`);
     }
     values[key] = take(flag, key, values[key], text);
   }

@@ -1,6 +1,6 @@
-import { isIP } from "node:net";
 import type { PortBinding } from "../api/wire.ts";
 import { OnggiError } from "../base/error.ts";
+import { net } from "./builtin.ts";
 
 /** What `-p` asks for: exposed `80/tcp` and where each is bound on the host. */
 export interface PublishedPorts {
@@ -28,7 +28,7 @@ function parseOne(text: string): (readonly [string, PortBinding])[] {
   const [addresses = "", protocol = "tcp", ...more] = text.split("/");
   if (more.length > 0) throw new OnggiError("invalid", `invalid port mapping: ${text}`);
   const { ip, host, container } = splitMapping(addresses);
-  if (ip !== "" && isIP(ip) === 0) throw new OnggiError("invalid", `invalid IP address: ${ip}`);
+  if (ip !== "" && net.isIP(ip) === 0) throw new OnggiError("invalid", `invalid IP address: ${ip}`);
   if (container === "") throw new OnggiError("invalid", `no port specified: ${text}<empty>`);
   const inside = parseRange(container, "containerPort", container);
   const outside = host === "" ? undefined : parseRange(host, "hostPort", host);

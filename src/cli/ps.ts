@@ -78,6 +78,7 @@ export function containerList({
         header: "NETWORKS",
         value: ({ NetworkSettings }) => Object.keys(NetworkSettings?.Networks ?? {}).join(","),
       },
+      Platform: { header: "PLATFORM", value: () => null },
       Ports: { header: "PORTS", value: ({ Ports }) => portsText(Ports) },
       RunningFor: { header: "CREATED", value: ({ Created }) => ago(Created * 1000, nowMs) },
       Size: { header: "SIZE", value: sizeText },

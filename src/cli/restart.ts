@@ -1,6 +1,6 @@
 import { command } from "./command.ts";
 import { containerPath, forEach } from "./engine-call.ts";
-import { stopFlags } from "./stop.ts";
+import { stopFlags } from "./stop-flags.ts";
 
 export const restart = command({
   name: "restart",

@@ -26,7 +26,7 @@ function aContainer(behave: (socket: Socket) => Promise<number> | number, extra:
     [`POST /containers/${id}/wait`]: () => ({ later: end.promise }),
     [`POST /containers/${id}/start`]: (): Answer => {
       if (socket === undefined) return { status: 500, json: { message: "started before it was attached" } };
-      Promise.resolve(behave(socket)).then((StatusCode) => {
+      void Promise.resolve(behave(socket)).then((StatusCode) => {
         end.resolve({ StatusCode });
         socket?.end();
       });

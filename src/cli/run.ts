@@ -28,11 +28,7 @@ export const run = command({
     const terminalSize = rows && columns ? ([rows, columns] as const) : undefined;
     const request = createRequest(flags, args, { attached: !flags.detach, environment: io.env, terminalSize });
     parseDetachKeys(flags.detachKeys ?? "");
-    try {
-      requireTerminal(io, request.body.AttachStdin, flags.tty);
-    } catch (error) {
-      throw new Exit(1, explainError(error));
-    }
+    requireTerminal(io, request.body.AttachStdin, flags.tty);
     return flags.detach ? await runDetached(context, request) : await runAttached(context, request);
   },
 });

@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import { OnggiError } from "../base/error.ts";
 import type { Hijacked } from "./client.ts";
 import { DetachScanner, parseDetachKeys } from "./detach-keys.ts";
+import { Exit } from "./exit.ts";
 import { type Input, type Io, write } from "./io.ts";
 import { Demultiplexer } from "./stdcopy.ts";
 import { makeRaw } from "./terminal.ts";
@@ -37,9 +38,7 @@ export async function runSession({ hijacked, io, tty, stdin, detachKeys }: Sessi
 /** Checks before anything is made that a terminal is there where one is asked for. */
 export function requireTerminal(io: Io, stdin: boolean, tty: boolean): void {
   if (tty && stdin && io.stdin.isTTY !== true) {
-    throw new OnggiError("invalid", "the input device is not a TTY", {
-      hint: "Leave out -t, or run this in a terminal.",
-    });
+    throw new Exit(1, "the input device is not a TTY\nLeave out -t, or run this in a terminal.");
   }
 }
 

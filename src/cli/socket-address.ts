@@ -1,6 +1,6 @@
-import { closeSync, constants, openSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { OnggiError } from "../base/error.ts";
+import { fs } from "./builtin.ts";
 
 export const defaultHost = "unix:///run/onggi/api.sock";
 
@@ -23,10 +23,10 @@ export function parseHost(host: string): string {
  */
 export async function withSocketPath<T>(path: string, use: (path: string) => Promise<T>): Promise<T> {
   if (Buffer.byteLength(path) <= maxSocketPath) return await use(path);
-  const folder = openSync(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY);
+  const folder = fs.openSync(dirname(path), fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
   try {
     return await use(`/proc/self/fd/${folder}/${basename(path)}`);
   } finally {
-    closeSync(folder);
+    fs.closeSync(folder);
   }
 }

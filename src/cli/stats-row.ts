@@ -4,6 +4,8 @@ import { binarySize, decimalSize, shortId } from "./humanize.ts";
 
 /** What is known of one container's use: nothing until its first sample came. */
 export interface StatsRow {
+  /** As the user called it. */
+  readonly key: string;
   readonly id: string;
   readonly name: string;
   readonly sample: StatsBody | undefined;
@@ -31,7 +33,7 @@ export function statsList({ trunc }: { trunc: boolean }): ListFormat<StatsRow> {
     columns: {
       BlockIO: { header: "BLOCK I/O", value: known("-- / --", blockText) },
       CPUPerc: { header: "CPU %", value: known("--", (sample) => `${cpuPercent(sample).toFixed(2)}%`) },
-      Container: { header: "CONTAINER", value: ({ id }) => (trunc ? shortId(id) : id) },
+      Container: { header: "CONTAINER", value: ({ key }) => key },
       ID: { header: "CONTAINER ID", value: ({ id }) => (trunc ? shortId(id) : id) },
       MemPerc: { header: "MEM %", value: known("--", (sample) => `${memoryPercent(sample).toFixed(2)}%`) },
       MemUsage: {

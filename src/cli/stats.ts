@@ -5,6 +5,7 @@ import { type Context, command } from "./command.ts";
 import { containerPath } from "./engine-call.ts";
 import { flag } from "./flag.ts";
 import { formatList } from "./format.ts";
+import { shortId } from "./humanize.ts";
 import { write } from "./io.ts";
 import { type StatsRow, statsList } from "./stats-row.ts";
 
@@ -124,12 +125,22 @@ async function listRows({ client, args, flags: { all } }: StatsContext): Promise
     const found = await Promise.all(
       args.map((key) => client.json<ContainerInspect>({ method: "GET", path: containerPath(key, "json") })),
     );
-    return found.map(({ Id, Name }) => ({ id: Id, name: Name.replace(/^\//, ""), sample: undefined }));
+    return found.map(({ Id, Name }, index) => ({
+      key: args[index] ?? Id,
+      id: Id,
+      name: Name.replace(/^\//, ""),
+      sample: undefined,
+    }));
   }
   const found = await client.json<readonly ContainerSummary[]>({
     method: "GET",
     path: "/containers/json",
     query: { all: all || undefined },
   });
-  return found.map(({ Id, Names }) => ({ id: Id, name: (Names[0] ?? "").replace(/^\//, ""), sample: undefined }));
+  return found.map(({ Id, Names }) => ({
+    key: shortId(Id),
+    id: Id,
+    name: (Names[0] ?? "").replace(/^\//, ""),
+    sample: undefined,
+  }));
 }

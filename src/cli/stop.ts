@@ -1,12 +1,6 @@
 import { command } from "./command.ts";
 import { containerPath, forEach } from "./engine-call.ts";
-import { flag } from "./flag.ts";
-
-/** How `stop` and `restart` end a container. */
-export const stopFlags = {
-  signal: flag.string({ short: "s", help: "Signal to send" }),
-  timeout: flag.integer({ short: "t", help: "Seconds to wait before killing it", aliases: ["time"] }),
-};
+import { stopFlags } from "./stop-flags.ts";
 
 export const stop = command({
   name: "stop",
