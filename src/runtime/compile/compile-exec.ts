@@ -14,7 +14,7 @@ import type { HostFacts } from "./host-facts.ts";
 import type { ExecParts } from "./parts.ts";
 import { privileges } from "./privileges.ts";
 import { rlimits } from "./rlimits.ts";
-import { execTerminal, stdioPermissions } from "./terminal.ts";
+import { execTerminal } from "./terminal.ts";
 
 const target = "target";
 
@@ -44,7 +44,6 @@ export function compileExec(
       ...parts.join.child, // by the host's paths, so before the mount namespace changes
       { op: "setns", slot: target, flags: CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWCGROUP },
       ...execTerminal(process),
-      ...stdioPermissions(process, parts.monitor),
       ...workingDirectory(process),
       ...rlimits(process),
       ...privileges(process, seccomp, host),

@@ -12,7 +12,7 @@ import { privileges } from "./privileges.ts";
 import { rlimits } from "./rlimits.ts";
 import { readonlyRoot, rootfs } from "./rootfs.ts";
 import { sysctl } from "./sysctl.ts";
-import { stdioPermissions, terminal } from "./terminal.ts";
+import { terminal } from "./terminal.ts";
 
 /**
  * Compiles what a container shall be into the steps that make it.
@@ -55,7 +55,6 @@ export function compile(spec: Spec, host: HostFacts, parts: Parts): Program {
       ...hideKernelPaths(spec),
       ...mounts.volumes,
       ...terminal(spec),
-      ...stdioPermissions(spec.process, parts.monitor),
       ...workingDirectory(spec.process),
       ...readonlyRoot(spec, host),
       ...rlimits(spec.process),

@@ -5,17 +5,16 @@ import type { Op } from "../../program/op.ts";
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /**
- * Enters the working directory, made where it is missing, and proves that it is the container's.
+ * Enters the working directory, made where it is missing.
  *
  * A path such as /proc/self/fd/7, or a link to it, would lead through a descriptor that is still open to a folder of the host
- * (CVE-2024-21626). open_tree refuses with EINVAL what doesn't belong to the mounts of the process's own namespace.
+ * (CVE-2024-21626): the executor refuses a directory that the kernel calls unreachable from the root.
  */
 export function* workingDirectory({ cwd }: Process): Iterable<Op> {
-  if (!cwd.startsWith("/"))
+  if (!cwd.startsWith("/")) {
     throw new OnggiError("invalid", `the working directory '${cwd}' is invalid, it needs to be an absolute path`);
-  if (cwd === "/") return;
-  yield { op: "chdir", path: cwd, create: true };
-  yield { op: "openTree", slot: "working directory", path: ".", recursive: false };
+  }
+  if (cwd !== "/") yield { op: "chdir", path: cwd, create: true };
 }
 
 /** Becomes the program. */

@@ -25,15 +25,3 @@ export function* terminal({ process }: Spec): Iterable<Op> {
 export function* execTerminal(process: Process): Iterable<Op> {
   if (process.terminal === true) yield { op: "openTerminal", path: multiplexer };
 }
-
-/**
- * Lets a process that isn't root open /dev/stdout and its like anew: its pipes and terminal were made by root.
- *
- * Nobody else gains by it: the way to them leads through /proc/PID/fd of the process.
- */
-export function* stdioPermissions({ user, terminal }: Process, monitor: readonly Op[]): Iterable<Op> {
-  if (user.uid === 0) return;
-  const stdin = monitor.some((op) => op.op === "stdio" && op.stdin);
-  const descriptors = terminal === true ? [0] : stdin ? [0, 1, 2] : [1, 2];
-  for (const descriptor of descriptors) yield { op: "chmod", path: `/proc/self/fd/${descriptor}`, mode: 0o666 };
-}
