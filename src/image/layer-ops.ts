@@ -38,7 +38,7 @@ export class LayerOps implements TarVisitor {
   readonly #tree = new LayerTree();
   /** Folders to finish, by path; the root is "". */
   readonly #directories = new Map<string, TarEntry>();
-  #ops: Op[] = [{ op: "umask", mask: 0 }];
+  #ops: Op[] = [];
   #bytes = 0;
   #pending: Pending | undefined;
   #skipped = false;
