@@ -193,5 +193,5 @@ void engine_finish(struct monitor *monitor, const void *payload, size_t size) {
     engine->queued -= (size_t)wrote;
     memmove(engine->queue, engine->queue + wrote, engine->queued);
   }
-  message_write(engine->fd, FRAME_TORN_DOWN, 0, payload, size, NULL, 0);
+  if (message_write(engine->fd, FRAME_TORN_DOWN, 0, payload, size, NULL, 0) == 0) message_linger(engine->fd);
 }

@@ -6,8 +6,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+enum { LINGER_S = 2 };
 
 void frame_put_header(uint8_t *to, uint32_t size, uint8_t type, uint8_t arg) {
   uint32_t length = size + FRAME_LENGTH_REST;
@@ -49,6 +52,14 @@ int message_read(int fd, struct message *message) {
   if (read_exactly(fd, message->payload, message->header.size) == 0) return 0;
   message_free(message);
   return -1;
+}
+
+void message_linger(int fd) {
+  struct timeval patience = { .tv_sec = LINGER_S };
+  uint8_t ignored[512];
+  shutdown(fd, SHUT_WR);
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  while (recv(fd, ignored, sizeof ignored, 0) > 0) continue;
 }
 
 void message_free(struct message *message) {

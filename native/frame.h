@@ -28,5 +28,8 @@ struct message {
 };
 int message_read(int fd, struct message *message);
 void message_free(struct message *message);
+/* Waits until the engine, which has been told all, closes: what it sends meanwhile would otherwise break the connection
+ * before it has read that. */
+void message_linger(int fd);
 /* Writes a whole message to a blocking socket: a payload in two pieces, either of which may be empty. */
 int message_write(int fd, uint8_t type, uint8_t arg, const void *first, size_t first_size, const void *second, size_t second_size);

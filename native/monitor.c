@@ -263,7 +263,7 @@ static void tear_down(struct monitor *monitor, struct context *context, const st
 
 static void tell_failed(int engine, const struct stop *stop) {
   uint32_t failed[] = { stop->part, stop->index, (uint32_t)stop->error };
-  message_write(engine, FRAME_FAILED, 0, failed, sizeof failed, NULL, 0);
+  if (message_write(engine, FRAME_FAILED, 0, failed, sizeof failed, NULL, 0) == 0) message_linger(engine);
 }
 
 static void tell_started(const struct monitor *monitor, int engine) {

@@ -86,6 +86,7 @@ static unsigned long flags_of_attributes(uint64_t attributes) {
   if ((attributes & ATIME_MASK) == ATIME_NONE) flags |= MS_NOATIME;
   if ((attributes & ATIME_MASK) == ATIME_STRICT) flags |= MS_STRICTATIME;
   if (attributes & DIRATIME_NONE) flags |= MS_NODIRATIME;
+  if (attributes & MOUNT_NOSYMFOLLOW) flags |= 0x100; /* MS_NOSYMFOLLOW */
   return flags;
 }
 

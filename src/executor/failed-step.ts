@@ -14,13 +14,21 @@ export function stepFailure(
 ): StepFailure | OnggiError {
   const op = ops[index];
   if (op === undefined || errno === notUnderstood) {
-    return new OnggiError("internal", `the executor doesn't understand step ${index} of the ${part} part (${op?.op ?? "none"})`, {
-      hint: "build/onggi-exec may be of another version: build it again.",
-    });
+    return new OnggiError(
+      "internal",
+      `the executor doesn't understand step ${index} of the ${part} part (${op?.op ?? "none"})`,
+      {
+        hint: "build/onggi-exec may be of another version: build it again.",
+      },
+    );
   }
   const name = errnoName(errno);
   const what = op.op === "exec" ? `exec: ${JSON.stringify(op.file)}` : `step failed: ${describe(op)}`;
-  return new StepFailure({ part, index, op, errno: name }, `${what}: ${errnoSentence(errno)} (${name})`, hintFor(op, name));
+  return new StepFailure(
+    { part, index, op, errno: name },
+    `${what}: ${errnoSentence(errno)} (${name})`,
+    hintFor(op, name),
+  );
 }
 
 /** EBADMSG: the decoder's, before anything was done. */

@@ -29,11 +29,18 @@ export async function launch(
     (frame) => {
       if (monitor !== undefined) return monitor.receive(frame);
       if (frame.type !== frameType.started) return started.reject(failureOf(program, frame, describe));
-      monitor = new ConnectedMonitor(connection, decodeIdentity(frame.payload), subscribe, teardownFailures(program, describe));
+      monitor = new ConnectedMonitor(
+        connection,
+        decodeIdentity(frame.payload),
+        subscribe,
+        teardownFailures(program, describe),
+      );
       started.resolve(monitor);
     },
     () => {
-      started.reject(new OnggiError("unavailable", "the executor broke off while it started a process", { hint: "Try again." }));
+      started.reject(
+        new OnggiError("unavailable", "the executor broke off while it started a process", { hint: "Try again." }),
+      );
       monitor?.lost();
     },
   );
@@ -42,7 +49,11 @@ export async function launch(
 }
 
 /** An abort kills the process as soon as it is there, so that nothing is left behind, and only then rejects. */
-async function settle(started: Promise<Monitor>, connection: Connection, signal: AbortSignal | undefined): Promise<Monitor> {
+async function settle(
+  started: Promise<Monitor>,
+  connection: Connection,
+  signal: AbortSignal | undefined,
+): Promise<Monitor> {
   let monitor: Monitor;
   try {
     monitor = await started;

@@ -124,7 +124,9 @@ export class ConnectedMonitor implements Monitor {
       case frameType.exited:
         return this.#exit.resolve(decodeExit(payload));
       case frameType.tornDown:
-        return this.#teardown.resolve(this.#teardownFailures(decodeTornDown(payload)));
+        this.#teardown.resolve(this.#teardownFailures(decodeTornDown(payload)));
+        // The monitor's last word; it stays until we have closed, so that nothing we send breaks what it says.
+        return this.#connection.close();
       case frameType.stdinCredit:
         return this.#input.grant(payload.readUInt32LE(0));
       case frameType.oom:

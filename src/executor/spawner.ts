@@ -140,7 +140,8 @@ function firstLine(child: ChildProcess): Promise<string> {
 function unreference(child: ChildProcess): void {
   child.unref();
   child.stdin?.on("error", () => {});
-  for (const pipe of [child.stdin, child.stdout as Readable | null]) (pipe as unknown as { unref?(): void } | null)?.unref?.();
+  for (const pipe of [child.stdin, child.stdout as Readable | null])
+    (pipe as unknown as { unref?(): void } | null)?.unref?.();
 }
 
 function startFailure(line: string, binary: string): OnggiError {

@@ -120,5 +120,7 @@ function readData(payload: Buffer): Uint8Array[] {
 }
 
 function workerGone(): OnggiError {
-  return new OnggiError("unavailable", "the executor's worker is gone", { hint: "It was closed or killed: try again." });
+  return new OnggiError("unavailable", "the executor's worker is gone", {
+    hint: "It was closed or killed: try again.",
+  });
 }
