@@ -2,12 +2,14 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { isOnggiError } from "../base/error.ts";
 import type { LinuxResources } from "../oci/runtime-spec.ts";
+import { controlHint } from "./control-hint.ts";
 import type { Controller } from "./layout.ts";
 import { checkLimits, size } from "./limits.ts";
 import { v1Settings } from "./v1-settings.ts";
 import { cpuWeight, ioWeight, v2Settings } from "./v2-settings.ts";
 
 const every = new Set<Controller>(["cpu", "memory", "pids", "io", "cpuset"]);
+const host = { cpus: "0-3,6", mems: "0" };
 const mib = 1024 * 1024;
 const throwsCode = (code: string, text: RegExp) => (error: unknown) =>
   isOnggiError(error) && error.code === code && text.test(error.message);
@@ -21,7 +23,7 @@ const v2 = (resources: LinuxResources) =>
 
 describe("checkLimits", () => {
   it("explains what the kernel would only call invalid", () => {
-    const check = (resources: LinuxResources) => () => checkLimits(resources, every);
+    const check = (resources: LinuxResources) => () => checkLimits(resources, every, host);
     assert.throws(check({ memory: { limit: 200 * mib, swap: 100 * mib } }), throwsCode("invalid", /100 MiB.*200 MiB/));
     assert.throws(check({ memory: { swap: 100 * mib } }), throwsCode("invalid", /needs one of memory/));
     assert.throws(check({ memory: { limit: mib, reservation: 2 * mib } }), throwsCode("invalid", /reservation/));
@@ -30,11 +32,29 @@ describe("checkLimits", () => {
     assert.doesNotThrow(check({ memory: { limit: 200 * mib, swap: -1 }, cpu: { quota: -1 }, pids: { limit: -1 } }));
   });
 
+  it("refuses CPUs and memory nodes that the host doesn't have", () => {
+    const check =
+      (cpus: string, mems = "") =>
+      () =>
+        checkLimits({ cpu: { cpus, mems } }, every, host);
+    assert.throws(check("0,4"), throwsCode("invalid", /CPUs are not available - requested 0,4, available: 0-3,6/));
+    assert.throws(check("0", "1"), throwsCode("invalid", /memory nodes/));
+    for (const odd of ["a", "3-1", "1-", "0,,1", "0-999999999"])
+      assert.throws(check(odd), throwsCode("invalid", /isn't a list/));
+    assert.doesNotThrow(check("1-3, 6", "0"));
+  });
+
   it("names the controller that a limit lacks, and passes over limits that limit nothing", () => {
     const none = new Set<Controller>();
-    assert.throws(() => checkLimits({ pids: { limit: 10 } }, none), throwsCode("unsupported", /no pids controller/));
-    assert.throws(() => checkLimits({ cpu: { cpus: "0" } }, none), throwsCode("unsupported", /no cpuset controller/));
-    assert.doesNotThrow(() => checkLimits({ pids: { limit: -1 }, memory: { limit: 0 } }, none));
+    assert.throws(
+      () => checkLimits({ pids: { limit: 10 } }, none, host),
+      throwsCode("unsupported", /no pids controller/),
+    );
+    assert.throws(
+      () => checkLimits({ cpu: { cpus: "0" } }, none, host),
+      throwsCode("unsupported", /no cpuset controller/),
+    );
+    assert.doesNotThrow(() => checkLimits({ pids: { limit: -1 }, memory: { limit: 0 } }, none, host));
   });
 });
 
@@ -100,6 +120,14 @@ describe("v2Settings", () => {
   it("refuses settings that would leave the cgroup's folder", () => {
     assert.throws(() => v2({ unified: { "memory.../x": "1" } }), throwsCode("invalid", /isn't a setting/));
     assert.throws(() => v2({ unified: { "cgroup.procs": "1" } }), throwsCode("invalid", /isn't a setting/));
+  });
+});
+
+describe("controlHint", () => {
+  it("explains the kernel's refusals by the file", () => {
+    assert.match(controlHint("/sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", "EINVAL") ?? "", /quota is below/);
+    assert.match(controlHint("/x/memory.memsw.limit_in_bytes", "ENOENT") ?? "", /swapaccount=1/);
+    assert.equal(controlHint("/x/pids.max", "EINVAL"), undefined);
   });
 });
 

@@ -1,15 +1,24 @@
 import { OnggiError } from "../base/error.ts";
 import type { LinuxResources } from "../oci/runtime-spec.ts";
 import type { Controller } from "./layout.ts";
+import { parseNumberList } from "./number-list.ts";
+
+/** The host's CPUs and memory nodes, as the kernel lists them: `0-3,7`. */
+export interface Online {
+  readonly cpus: string;
+  readonly mems: string;
+}
 
 /**
  * Refuses limits that the kernel would answer with a bare EINVAL, and those that nothing here could hold.
  *
  * @throws OnggiError `invalid`, `unsupported`
  */
-export function checkLimits(resources: LinuxResources, controllers: ReadonlySet<Controller>): void {
+export function checkLimits(resources: LinuxResources, controllers: ReadonlySet<Controller>, online: Online): void {
   checkMemory(resources.memory);
   checkCpu(resources.cpu);
+  checkList("CPUs", resources.cpu?.cpus, online.cpus);
+  checkList("memory nodes", resources.cpu?.mems, online.mems);
   for (const [controller, asked] of asksFor(resources)) {
     if (controllers.has(controller)) continue;
     throw new OnggiError("unsupported", `${asked} can't be limited: this host has no ${controller} controller`, {
@@ -62,6 +71,18 @@ function checkCpu(cpu: LinuxResources["cpu"]): void {
   if (isLimit(cpu.period) && (cpu.period < 1000 || cpu.period > 1_000_000)) {
     throw invalid(`a CPU period of ${cpu.period} µs isn't between 1000 and 1000000 µs`, "The usual one is 100000.");
   }
+}
+
+function checkList(what: string, asked: string | undefined, available: string): void {
+  if (!asked) return;
+  const numbers = parseNumberList(asked);
+  if (numbers === undefined) throw invalid(`"${asked}" isn't a list of ${what}`, "A list is written as 0-3,7.");
+  const there = parseNumberList(available);
+  if (there === undefined || numbers.isSubsetOf(there)) return;
+  throw invalid(
+    `requested ${what} are not available - requested ${asked}, available: ${available}`,
+    "Choose among the available ones.",
+  );
 }
 
 function invalid(message: string, hint: string): OnggiError {

@@ -4,11 +4,11 @@ import { join } from "node:path";
 import { messageOf, OnggiError } from "../base/error.ts";
 import type { LinuxResources } from "../oci/runtime-spec.ts";
 import type { CgroupStats, CgroupSteps, Cgroups } from "./cgroups.ts";
-import { childGroups, readPids, writeControl } from "./control-file.ts";
+import { childGroups, readControl, readPids, writeControl } from "./control-file.ts";
 import { type DeviceRule, defaultDeviceRules } from "./devices.ts";
 import type { Hierarchy } from "./hierarchy.ts";
 import { type CgroupLayout, type Controller, readLayout } from "./layout.ts";
-import { checkLimits } from "./limits.ts";
+import { checkLimits, type Online } from "./limits.ts";
 import { HierarchyV1 } from "./v1.ts";
 import { HierarchyV2, makeParentV2 } from "./v2.ts";
 
@@ -111,7 +111,7 @@ function combine(version: Cgroups["version"], hierarchies: readonly Hierarchy[])
     version,
 
     steps(id: string, resources: LinuxResources): CgroupSteps {
-      checkLimits(resources, controllers);
+      checkLimits(resources, controllers, online());
       const all = hierarchies.map((hierarchy) => hierarchy.steps(id, resources));
       const oomWatch = all.find((steps) => steps.oomWatch)?.oomWatch;
       const intoCgroup = all.find((steps) => steps.intoCgroup)?.intoCgroup;
@@ -185,3 +185,8 @@ function completed(part: Partial<CgroupStats>): CgroupStats {
 }
 
 const hostMemoryBytes = totalmem();
+
+function online(): Online {
+  const list = (kind: string) => readControl(`/sys/devices/system/${kind}/online`) ?? "0";
+  return { cpus: list("cpu"), mems: list("node") };
+}

@@ -126,6 +126,12 @@ describe("cgroups of this host", { skip: v1 }, () => {
     assert.equal(stats.pidsLimit, 20);
   });
 
+  it("keeps a process on the CPUs that were chosen", async () => {
+    const { child } = await run({ cpu: { cpus: "0" } }, "exec sleep 60");
+    await setTimeout(100);
+    assert.match(readFileSync(`/proc/${child.pid}/status`, "utf8"), /^Cpus_allowed_list:\t0$/m);
+  });
+
   it("holds a busy process at 20 % of a core", async () => {
     const { id } = await run({ cpu: { quota: 20_000, period: 100_000 } }, "exec stress -c 1 -t 30");
     await setTimeout(500);
