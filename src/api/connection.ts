@@ -1,0 +1,69 @@
+import type { Duplex, Readable, Writable } from "node:stream";
+
+/** A connection that was taken over from HTTP. */
+export interface Connection {
+  /** What the client sends; ends at its half-close. */
+  readonly input: Readable;
+  readonly output: Writable;
+  /** Runs when the client is gone altogether. */
+  onClose(listener: () => void): void;
+  /** Ends the output, lets the client read it to its end, and closes. */
+  end(): void;
+}
+
+/** How long a client may take to close its side after it was sent all of the output. */
+const lingerMs = 5000;
+
+/** A socket after `101 UPGRADED`: raw in both directions. */
+export function upgradedConnection(socket: Duplex): Connection {
+  return {
+    input: socket,
+    output: socket,
+    onClose: (listener) => void socket.once("close", listener),
+    end: () => endGently(socket),
+  };
+}
+
+/** A request without `Upgrade`: stdin is its body where it streams one, stdout its answer, unframed until the connection closes. */
+export function plainConnection(input: Readable, output: Writable): Connection {
+  return {
+    input,
+    output,
+    onClose: (listener) => void output.once("close", listener),
+    end: () => void output.end(),
+  };
+}
+
+/** Resolves when there is room again; false when the client is gone. */
+export function drained(output: Writable): Promise<boolean> {
+  if (output.destroyed) return Promise.resolve(false);
+  if (!output.writableNeedDrain) return Promise.resolve(true);
+  return new Promise((resolve) => {
+    const settle = (isThere: boolean) => () => {
+      output.off("drain", onDrain).off("close", onClose);
+      resolve(isThere);
+    };
+    const onDrain = settle(true);
+    const onClose = settle(false);
+    output.on("drain", onDrain).on("close", onClose);
+  });
+}
+
+/**
+ * Closing a unix socket with unread input resets it, and the client loses output that it hasn't read yet: so the input is read
+ * and dropped until the client has closed its side.
+ */
+function endGently(socket: Duplex): void {
+  if (socket.destroyed) return;
+  socket.end(() => {
+    if (socket.readableEnded) {
+      socket.destroy();
+      return;
+    }
+    const timer = setTimeout(() => socket.destroy(), lingerMs);
+    timer.unref();
+    socket.once("close", () => clearTimeout(timer));
+    socket.once("end", () => socket.destroy());
+  });
+  socket.resume();
+}

@@ -1,0 +1,133 @@
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import { OnggiError } from "../base/error.ts";
+import { Query } from "./query.ts";
+import type { Call } from "./route.ts";
+
+/** More than any request but an archive needs; a seccomp profile travels in one. */
+const maxBodyBytes = 16 * 1024 * 1024;
+
+/** A request as handlers see it. What costs something is made when it is asked for. */
+export class Request implements Call {
+  readonly method: string;
+  readonly path: string;
+  params: Readonly<Record<string, string>> = {};
+  readonly headers: IncomingHttpHeaders;
+  readonly #body: AsyncIterable<Uint8Array>;
+  readonly #queryText: string;
+  #query: Query | undefined;
+  #controller: AbortController | undefined;
+  #abortReason: Error | undefined;
+
+  constructor(message: IncomingMessage, body: AsyncIterable<Uint8Array> = message) {
+    const url = message.url ?? "/";
+    const at = url.indexOf("?");
+    this.method = message.method ?? "GET";
+    this.path = at < 0 ? url : url.slice(0, at);
+    this.#queryText = at < 0 ? "" : url.slice(at + 1);
+    this.headers = message.headers;
+    this.#body = body;
+  }
+
+  get query(): Query {
+    this.#query ??= new Query(this.#queryText);
+    return this.#query;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#abortReason !== undefined) this.#controller.abort(this.#abortReason);
+    }
+    return this.#controller.signal;
+  }
+
+  get isAborted(): boolean {
+    return this.#abortReason !== undefined;
+  }
+
+  abort(reason: Error): void {
+    this.#abortReason ??= reason;
+    this.#controller?.abort(this.#abortReason);
+  }
+
+  get stream(): AsyncIterable<Uint8Array> {
+    return this.#body;
+  }
+
+  async json<T extends object>(): Promise<Partial<T>> {
+    const text = (await readWhole(this.#body)).toString();
+    if (text.trim() === "") return {};
+    const value = parseJson(text);
+    if (typeof value !== "object" || value === null || Array.isArray(value)) {
+      throw new OnggiError("invalid", "invalid JSON: the body must be an object");
+    }
+    return value as Partial<T>;
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new OnggiError("invalid", `invalid JSON: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+    });
+  }
+}
+
+async function readWhole(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of body) {
+    length += chunk.length;
+    if (length > maxBodyBytes) throw new OnggiError("invalid", `the body is larger than ${maxBodyBytes} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/**
+ * Reads the body of a request that asks for an upgrade: Node stops parsing at such a header, and docker and dockerode send
+ * a body along with it. What follows the body stays in the socket: it is stdin already.
+ */
+export async function readUpgradeBody(message: IncomingMessage, socket: Duplex, head: Buffer): Promise<Buffer> {
+  if (message.headers["transfer-encoding"] !== undefined) {
+    throw new OnggiError("invalid", "a chunked body can't come with an upgrade", {
+      hint: "Send it with a Content-Length.",
+    });
+  }
+  const length = Number(message.headers["content-length"] ?? 0);
+  if (!Number.isSafeInteger(length) || length > maxBodyBytes)
+    throw new OnggiError("invalid", `the body is larger than ${maxBodyBytes} bytes`);
+  if (head.length > 0) socket.unshift(head);
+  const chunks: Buffer[] = [];
+  let missing = length;
+  while (missing > 0) {
+    const chunk = (await nextChunk(socket)) ?? fail();
+    const taken = chunk.subarray(0, missing);
+    chunks.push(taken);
+    missing -= taken.length;
+    if (taken.length < chunk.length) socket.unshift(chunk.subarray(taken.length));
+  }
+  return Buffer.concat(chunks);
+}
+
+function fail(): never {
+  throw new OnggiError("invalid", "the request ended within its body");
+}
+
+/** What is there, or comes next; undefined at the end. */
+function nextChunk(socket: Duplex): Promise<Buffer | undefined> {
+  const ready = socket.read() as Buffer | null;
+  if (ready !== null) return Promise.resolve(ready);
+  if (socket.readableEnded || socket.destroyed) return Promise.resolve(undefined);
+  return new Promise((resolve) => {
+    const settle = () => {
+      const chunk = socket.read() as Buffer | null;
+      socket.off("readable", settle).off("end", settle).off("close", settle);
+      resolve(chunk ?? undefined);
+    };
+    socket.on("readable", settle).on("end", settle).on("close", settle);
+  });
+}

@@ -1,0 +1,29 @@
+import { containerStreamRoutes } from "./container-streams.ts";
+import { containerRoutes } from "./containers.ts";
+import { eventRoutes } from "./events.ts";
+import { execRoutes } from "./execs.ts";
+import { explainRoutes } from "./explain.ts";
+import { imageTransferRoutes } from "./image-transfer.ts";
+import { imageRoutes } from "./images.ts";
+import { networkRoutes } from "./networks.ts";
+import { type Route, route } from "./route.ts";
+import { statsRoutes } from "./stats.ts";
+import { systemRoutes } from "./system.ts";
+import { unsupportedRoutes } from "./unsupported.ts";
+
+/** All that the API answers. */
+export const routes: readonly Route[] = [
+  ...systemRoutes,
+  ...containerRoutes,
+  ...containerStreamRoutes,
+  ...statsRoutes,
+  ...execRoutes,
+  ...imageTransferRoutes,
+  ...imageRoutes,
+  ...networkRoutes,
+  ...eventRoutes,
+  ...explainRoutes,
+  // There are none yet, which a list can say.
+  route("GET /volumes", () => ({ json: { Volumes: [], Warnings: null } })),
+  ...unsupportedRoutes,
+];

@@ -1,0 +1,172 @@
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type Server, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+import type { EngineFace } from "../engine/engine.ts";
+import { upgradedConnection } from "./connection.ts";
+import { errorAnswer, isDefect } from "./http-error.ts";
+import { listenOn, type UnixHost } from "./listen.ts";
+import { Request, readUpgradeBody } from "./request.ts";
+import { respond } from "./respond.ts";
+import type { Answer } from "./route.ts";
+import { Router } from "./router.ts";
+import { routes } from "./routes.ts";
+import { apiVersion } from "./wire.ts";
+
+/** How long requests in progress have for their last words when the daemon closes. */
+const lastWordsMs = 1000;
+
+export interface ApiServerOptions {
+  /** Onggi's own version, for the `Server` header. */
+  readonly version: string;
+  /** Takes one line for each defect. */
+  readonly log: (line: string) => void;
+}
+
+/** Serves the API on any number of unix sockets. */
+export class ApiServer {
+  readonly #engine: EngineFace;
+  readonly #log: (line: string) => void;
+  readonly #headers: Readonly<Record<string, string>>;
+  readonly #router = new Router(routes);
+  readonly #servers: Server[] = [];
+  readonly #active = new Set<Request>();
+  readonly #upgraded = new Set<Duplex>();
+
+  constructor(engine: EngineFace, { version, log }: ApiServerOptions) {
+    this.#engine = engine;
+    this.#log = log;
+    this.#headers = {
+      "Api-Version": apiVersion,
+      "Docker-Experimental": "false",
+      Ostype: "linux",
+      Server: `Onggi/${version} (linux)`,
+    };
+  }
+
+  /** @throws OnggiError `in_use` when somebody answers on the socket already */
+  async listen(host: UnixHost): Promise<void> {
+    // No time limits: a wait or a log that is followed may last for months, and idle connections belong to local clients.
+    const server = createServer({ requestTimeout: 0, keepAliveTimeout: 0, noDelay: true });
+    server.timeout = 0;
+    server.on("request", (message, response) => void this.#onRequest(message, response));
+    server.on("upgrade", (message, socket, head) => void this.#onUpgrade(message, socket, head));
+    server.on("clientError", (_error, socket) => refuseGarbage(socket));
+    await listenOn(server, host);
+    this.#servers.push(server);
+  }
+
+  /** Takes no more, lets what runs say its last words, and is gone within a moment. */
+  async close(): Promise<void> {
+    const closed = this.#servers.map((server) => once(server, "close"));
+    for (const server of this.#servers) server.close();
+    const reason = new Error("the daemon closes");
+    for (const request of this.#active) request.abort(reason);
+    const timer = setTimeout(() => {
+      for (const socket of this.#upgraded) socket.destroy();
+      for (const server of this.#servers) server.closeAllConnections();
+    }, lastWordsMs);
+    for (const server of this.#servers) server.closeIdleConnections();
+    await Promise.all(closed);
+    clearTimeout(timer);
+  }
+
+  async #onRequest(message: IncomingMessage, response: ServerResponse): Promise<void> {
+    const request = new Request(message);
+    this.#active.add(request);
+    response.once("close", () => {
+      this.#active.delete(request);
+      if (!response.writableFinished) request.abort(new Error("the client went away"));
+    });
+    await this.#serve(request, message, response);
+  }
+
+  async #onUpgrade(message: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    let body: Uint8Array = new Uint8Array();
+    const request = new Request(
+      message,
+      bodyOf(() => body),
+    );
+    this.#active.add(request);
+    this.#upgraded.add(socket);
+    // A client that breaks off is told of by "close" as well.
+    socket.on("error", () => {});
+    socket.once("close", () => {
+      this.#active.delete(request);
+      this.#upgraded.delete(socket);
+      request.abort(new Error("the client went away"));
+    });
+    const response = new ServerResponse(message);
+    const answer = await this.#answer(request, async () => {
+      body = await readUpgradeBody(message, socket, head);
+    });
+    if (!("hijack" in answer)) {
+      response.shouldKeepAlive = false;
+      response.assignSocket(socket as Parameters<ServerResponse["assignSocket"]>[0]);
+      response.once("finish", () => socket.end());
+      await respond(message, response, answer, this.#headers).catch((error: unknown) => this.#report(request, error));
+      return;
+    }
+    const header = { ...this.#headers, "Content-Type": answer.contentType, Connection: "Upgrade", Upgrade: "tcp" };
+    socket.write(
+      `HTTP/1.1 101 UPGRADED\r\n${Object.entries(header)
+        .map(([name, value]) => `${name}: ${value}\r\n`)
+        .join("")}\r\n`,
+    );
+    await answer.hijack(upgradedConnection(socket)).catch((error: unknown) => {
+      this.#report(request, error);
+      socket.destroy();
+    });
+  }
+
+  async #serve(request: Request, message: IncomingMessage, response: ServerResponse): Promise<void> {
+    const answer = await this.#answer(request);
+    try {
+      await respond(message, response, answer, this.#headers);
+    } catch (error) {
+      if (response.headersSent) {
+        this.#report(request, error);
+        response.destroy();
+      } else {
+        await respond(message, response, this.#failure(request, error), this.#headers);
+      }
+    }
+  }
+
+  /** What the route answers; a failure is an answer, too. */
+  async #answer(request: Request, prepare?: () => Promise<void>): Promise<Answer> {
+    try {
+      await prepare?.();
+      const match = this.#router.find(request.method, request.path);
+      if (match === undefined) return { status: 404, json: { message: "page not found" } };
+      request.params = match.params;
+      return await match.route.handle(this.#engine, request);
+    } catch (error) {
+      return this.#failure(request, error);
+    }
+  }
+
+  #failure(request: Request, error: unknown): Answer {
+    this.#report(request, error);
+    const { status, body } = errorAnswer(error);
+    return { status, json: body };
+  }
+
+  /** Defects go to the log; what the user did, and clients that went away, don't. */
+  #report(request: Request, error: unknown): void {
+    if (request.isAborted || !isDefect(error)) return;
+    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.#log(`${request.method} ${request.path}: ${detail}`);
+  }
+}
+
+async function* bodyOf(body: () => Uint8Array): AsyncGenerator<Uint8Array> {
+  yield body();
+}
+
+function refuseGarbage(socket: Duplex): void {
+  if (!socket.writable) {
+    socket.destroy();
+    return;
+  }
+  socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+}

@@ -1,0 +1,104 @@
+/** The daemon: opens the engine on its data root and serves the API until it is told to end. Containers go on without it. */
+import { rmSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { parseHosts, type UnixHost } from "./api/listen.ts";
+import { ApiServer } from "./api/server.ts";
+import { writeFileAtomic } from "./base/atomic-file.ts";
+import { isOnggiError, messageOf, OnggiError } from "./base/error.ts";
+import { Engine } from "./engine/open.ts";
+
+const usage = `usage: daemon [--root DIR] [--run-root DIR] [--host unix://PATH[,…]] [--bridge NAME] [--subnet CIDR]
+              [--storage-driver NAME] [--pidfile FILE]`;
+
+interface Settings {
+  readonly root: string;
+  readonly runRoot: string;
+  readonly hosts: readonly UnixHost[];
+  readonly bridge: string | undefined;
+  readonly subnet: string | undefined;
+  readonly storageDriver: string | undefined;
+  readonly pidFile: string | undefined;
+}
+
+function parseSettings(argv: readonly string[]): Settings {
+  try {
+    const text = { type: "string" } as const;
+    const options = {
+      root: text,
+      "run-root": text,
+      host: { ...text, short: "H" },
+      bridge: text,
+      subnet: text,
+      "storage-driver": text,
+      pidfile: text,
+    } as const;
+    const { values } = parseArgs({ args: [...argv], options, strict: true });
+    const runRoot = values["run-root"] ?? "/run/onggi";
+    return {
+      root: values.root ?? "/var/lib/onggi",
+      runRoot,
+      hosts: parseHosts(values.host ?? `unix://${runRoot}/api.sock`),
+      bridge: values.bridge,
+      subnet: values.subnet,
+      storageDriver: values["storage-driver"],
+      pidFile: values.pidfile,
+    };
+  } catch (error) {
+    if (isOnggiError(error)) throw error;
+    throw new OnggiError("invalid", messageOf(error), { hint: usage, cause: error });
+  }
+}
+
+async function main(): Promise<void> {
+  const ended = endSignal();
+  const { root, runRoot, hosts, bridge, subnet, storageDriver, pidFile } = parseSettings(process.argv.slice(2));
+  const engine = await Engine.open({
+    root,
+    runRoot,
+    ...(bridge === undefined ? {} : { bridge }),
+    ...(subnet === undefined ? {} : { subnet }),
+    ...(storageDriver === undefined ? {} : { storageDriver }),
+  });
+  const { version } = await engine.info();
+  const server = new ApiServer(engine, { version, log });
+  process.on("uncaughtException", (error) => log(`uncaught: ${error.stack ?? error.message}`));
+  process.on("unhandledRejection", (error) =>
+    log(`unhandled: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
+  );
+  try {
+    for (const host of hosts) await server.listen(host);
+    if (pidFile !== undefined) await writeFileAtomic(pidFile, `${process.pid}\n`, 0o644);
+    log(`onggi ${version} serves ${hosts.map(({ path }) => `unix://${path}`).join(", ")} on ${root}`);
+    log(`ends on ${await ended}; containers go on`);
+  } finally {
+    await server.close();
+    await engine.close();
+    if (pidFile !== undefined) rmSync(pidFile, { force: true });
+  }
+}
+
+/** The first signal to end. A second one ends at once, as the default does. */
+function endSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    const onSignal = (signal: NodeJS.Signals) => {
+      process.off("SIGTERM", onSignal).off("SIGINT", onSignal);
+      resolve(signal);
+    };
+    process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
+  });
+}
+
+function log(line: string): void {
+  process.stderr.write(`${new Date().toISOString()} ${line}\n`);
+}
+
+try {
+  await main();
+  process.exit(0);
+} catch (error) {
+  const isForeseen = isOnggiError(error) && error.code !== "internal";
+  const text = isForeseen ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error);
+  process.stderr.write(`onggi: ${text}\n`);
+  if (isForeseen && error.hint !== undefined) process.stderr.write(`${error.hint}\n`);
+  process.exit(1);
+}
