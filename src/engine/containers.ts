@@ -83,8 +83,8 @@ export class Containers implements ContainersFace {
       undo(() => store.remove(id));
       store.create(id);
       undo(() => rootfs.discard(id));
-      await rootfs.prepare(record);
-      await store.save(record);
+      // Side by side: both wait for the same disk.
+      await Promise.all([rootfs.prepare(record), store.save(record)]);
       const container = new Container(record);
       names.add(container);
       events.emit("container", "create", id, { ...record.labels, image: record.image.reference, name: record.name });
