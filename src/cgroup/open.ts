@@ -106,7 +106,7 @@ function isWritable(directory: string): boolean {
 function combine(version: Cgroups["version"], hierarchies: readonly Hierarchy[]): Cgroups {
   const controllers = new Set<Controller>(hierarchies.flatMap((hierarchy) => [...hierarchy.controllers]));
   const freezer = hierarchies.find((hierarchy) => hierarchy.freezes);
-  const pids = (id: string) => hierarchies[0]?.pids(id) ?? [];
+  const pids = (id: string) => [...new Set(hierarchies.flatMap((hierarchy) => hierarchy.pids(id)))];
   return {
     version,
 
