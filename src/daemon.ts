@@ -6,6 +6,7 @@ import { ApiServer } from "./api/server.ts";
 import { writeFileAtomic } from "./base/atomic-file.ts";
 import { isOnggiError, messageOf, OnggiError } from "./base/error.ts";
 import { Engine } from "./engine/open.ts";
+import { version } from "./engine/version.ts";
 
 const usage = `usage: daemon [--root DIR] [--run-root DIR] [--host unix://PATH[,…]] [--bridge NAME] [--subnet CIDR]
               [--storage-driver NAME] [--pidfile FILE]`;
@@ -59,7 +60,6 @@ async function main(): Promise<void> {
     ...(subnet === undefined ? {} : { subnet }),
     ...(storageDriver === undefined ? {} : { storageDriver }),
   });
-  const { version } = await engine.info();
   const server = new ApiServer(engine, { version, log });
   process.on("uncaughtException", (error) => log(`uncaught: ${error.stack ?? error.message}`));
   process.on("unhandledRejection", (error) =>
