@@ -16,8 +16,10 @@ const whiteoutPrefix = ".wh.";
 const metaPrefix = ".wh..wh.";
 /** Files up to this size are one op; larger ones are opened and appended to. */
 const smallFile = 128 << 10;
-const opBytes = 64;
+/** What an op takes on its way, beside content: its path and numbers. */
+const opBytes = 256;
 const slot = "file";
+const batchOps = 4000;
 
 interface Pending {
   readonly path: string;
@@ -58,11 +60,14 @@ export class LayerOps implements TarVisitor {
     return this.#contentBytes;
   }
 
-  take(): Op[] {
+  /** Hands out the collected ops, in lists that are short enough to go as one. */
+  take(): readonly Op[][] {
     const ops = this.#ops;
     this.#ops = [];
     this.#bytes = 0;
-    return ops;
+    return Array.from({ length: Math.ceil(ops.length / batchOps) }, (_, index) =>
+      ops.slice(index * batchOps, (index + 1) * batchOps),
+    );
   }
 
   /** The ops that finish the layer, once all members were read. */

@@ -6,7 +6,7 @@ import { LayerOps } from "./layer-ops.ts";
 import type { LayerWorker, WhiteoutStyle } from "./layer-sink.ts";
 import { TarReader } from "./tar-reader.ts";
 
-const batchBytes = 512 << 10;
+const batchBytes = 768 << 10;
 const maxInFlight = 3;
 
 export interface UnpackOptions {
@@ -74,12 +74,14 @@ class Batches {
   }
 
   async send(ops: LayerOps): Promise<void> {
-    this.#throwIfFailed();
-    const batch = this.#worker.run(ops.take()).catch((error: unknown) => {
-      this.#failure ??= { error };
-    });
-    this.#inFlight.push(batch);
-    while (this.#inFlight.length >= maxInFlight) await this.#inFlight.shift();
+    for (const batch of ops.take()) {
+      this.#throwIfFailed();
+      const work = this.#worker.run(batch).catch((error: unknown) => {
+        this.#failure ??= { error };
+      });
+      this.#inFlight.push(work);
+      while (this.#inFlight.length >= maxInFlight) await this.#inFlight.shift();
+    }
     this.#throwIfFailed();
   }
 
