@@ -91,10 +91,14 @@ export class FrameReader {
 
   #add(piece: Buffer): void {
     const isStream = this.#header[4] === frameType.output;
-    if (this.#left === 0 && (isStream || this.#pieces.length === 0)) return this.#finish(piece);
-    if (isStream) return this.#onFrame({ type: frameType.output, arg: this.#header[5] ?? 0, payload: piece });
-    this.#pieces.push(piece);
-    if (this.#left === 0) this.#finish(Buffer.concat(this.#pieces));
+    if (this.#left > 0) {
+      if (isStream) this.#onFrame({ type: frameType.output, arg: this.#header[5] ?? 0, payload: piece });
+      else this.#pieces.push(piece);
+    } else if (this.#pieces.length === 0) {
+      this.#finish(piece);
+    } else {
+      this.#finish(Buffer.concat([...this.#pieces, piece]));
+    }
   }
 
   #finish(payload: Buffer): void {

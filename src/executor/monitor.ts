@@ -118,24 +118,28 @@ export class ConnectedMonitor implements Monitor {
   receive({ type, arg, payload }: Frame): void {
     switch (type) {
       case frameType.output:
-        return this.#deliver(arg === 2 ? 2 : 1, payload);
+        this.#deliver(arg === 2 ? 2 : 1, payload);
+        break;
       case frameType.eof:
-        return this.#endStream(arg === 2 ? 2 : 1);
+        this.#endStream(arg === 2 ? 2 : 1);
+        break;
       case frameType.exited:
-        return this.#exit.resolve(decodeExit(payload));
+        this.#exit.resolve(decodeExit(payload));
+        break;
       case frameType.tornDown:
         this.#teardown.resolve(this.#teardownFailures(decodeTornDown(payload)));
         // The monitor's last word; it stays until we have closed, so that nothing we send breaks what it says.
-        return this.#connection.close();
+        this.#connection.close();
+        break;
       case frameType.stdinCredit:
-        return this.#input.grant(payload.readUInt32LE(0));
+        this.#input.grant(payload.readUInt32LE(0));
+        break;
       case frameType.oom:
         for (const listener of this.#oomListeners) listener(Number(payload.readBigUInt64LE(0)));
-        return;
-      case frameType.logError: {
-        const errno = payload.readInt32LE(0);
-        if (errno !== 0) for (const listener of this.#logErrorListeners) listener(errnoName(errno));
-      }
+        break;
+      case frameType.logError:
+        this.#tellLogError(payload.readInt32LE(0));
+        break;
     }
   }
 
@@ -153,9 +157,15 @@ export class ConnectedMonitor implements Monitor {
       const wait = listener.onData(stream, data);
       if (wait !== undefined) waits.push(wait);
     }
-    if (waits.length === 0) return this.#owe(data.length);
     // A listener that fails has taken the data all the same: the stream must not stand still.
-    void Promise.allSettled(waits).then(() => this.#owe(data.length));
+    if (waits.length === 0) this.#owe(data.length);
+    else void Promise.allSettled(waits).then(() => this.#owe(data.length));
+  }
+
+  /** 0: it can be written again. */
+  #tellLogError(errno: number): void {
+    if (errno === 0) return;
+    for (const listener of this.#logErrorListeners) listener(errnoName(errno));
   }
 
   #endStream(stream: 1 | 2): void {

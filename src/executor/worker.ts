@@ -75,11 +75,14 @@ class ConnectedWorker implements Worker {
 
   #receive({ type, payload }: Frame): void {
     const waiting = this.#waiting.shift();
-    if (waiting === undefined || type !== frameType.result) return this.#connection.close();
+    if (waiting === undefined || type !== frameType.result) {
+      this.#connection.close();
+      return;
+    }
     const index = payload.readUInt32LE(0);
     const errno = payload.readInt32LE(4);
-    if (errno === 0) return waiting.answer.resolve(readData(payload));
-    waiting.answer.reject(stepFailure("batch", { ops: waiting.ops, index, errno }, this.#describe));
+    if (errno === 0) waiting.answer.resolve(readData(payload));
+    else waiting.answer.reject(stepFailure("batch", { ops: waiting.ops, index, errno }, this.#describe));
   }
 
   #lost(): void {

@@ -172,7 +172,7 @@ function encodeOp(writer: Writer, op: Op, slots: SlotNumbers): void {
   writer.putU16At(start + 2, 0);
   encodeTolerance(writer, op);
   const fields = row.fields(op as never);
-  for (let i = 0; i < fields.length; i++) encodeField(writer, row.signature.charCodeAt(i), fields[i], slots);
+  for (let i = 0; i < fields.length; i++) putField[row.signature[i] ?? ""]?.(writer, fields[i], slots);
   writer.putU32At(start + 4, writer.size - start - 8);
 }
 
@@ -186,40 +186,27 @@ function encodeTolerance(writer: Writer, { op, ignore = [] }: Op): void {
   }
 }
 
-const letter = { x: 120, d: 100, D: 68, s: 115, b: 98, l: 108, g: 103, p: 112 } as const;
+type PutField = (writer: Writer, value: Field, slots: SlotNumbers) => void;
 
-function encodeField(writer: Writer, kind: number, value: Field, slots: SlotNumbers): void {
-  switch (kind) {
-    case letter.x:
-      return writer.putU64(typeof value === "bigint" ? value : Number(value ?? 0));
-    case letter.d:
-    case letter.D:
-      return writer.putU64(value === undefined ? absentSlot : slots.of(value as Slot));
-    case letter.s:
-      return writer.putText(value as string);
-    case letter.b:
-      return typeof value === "string" ? writer.putBytes(Buffer.from(value)) : writer.putBytes(value as Uint8Array);
-    case letter.l: {
-      const texts = value as readonly string[];
-      writer.putU32(texts.length);
-      for (const text of texts) writer.putText(text);
-      return;
-    }
-    case letter.g: {
-      const numbers = value as readonly number[];
-      writer.putU32(numbers.length);
-      for (const number of numbers) writer.putU32(number);
-      return;
-    }
-    default: {
-      const patches = value as readonly SlotPatch[];
-      writer.putU32(patches.length);
-      for (const { offset, slot } of patches) {
-        writer.putU32(offset);
-        writer.putU32(slots.of(slot));
-      }
-    }
-  }
+/** By letter; a row's field is of the kind its letter says. */
+const putField: Readonly<Record<string, PutField>> = {
+  x: (writer, value) => writer.putU64(typeof value === "bigint" ? value : Number(value ?? 0)),
+  d: (writer, value, slots) => writer.putU64(slots.of(value as Slot)),
+  D: (writer, value, slots) => writer.putU64(value === undefined ? absentSlot : slots.of(value as Slot)),
+  s: (writer, value) => writer.putText(value as string),
+  b: (writer, value) => writer.putBytes(typeof value === "string" ? Buffer.from(value) : (value as Uint8Array)),
+  l: (writer, value) => putAll(writer, value as readonly string[], (text) => writer.putText(text)),
+  g: (writer, value) => putAll(writer, value as readonly number[], (number) => writer.putU32(number)),
+  p: (writer, value, slots) =>
+    putAll(writer, value as readonly SlotPatch[], ({ offset, slot }) => {
+      writer.putU32(offset);
+      writer.putU32(slots.of(slot));
+    }),
+};
+
+function putAll<Item>(writer: Writer, items: readonly Item[], put: (item: Item) => void): void {
+  writer.putU32(items.length);
+  for (const item of items) put(item);
 }
 
 /** The numbers of `enum make` in `native/resolve.h`. */

@@ -897,9 +897,9 @@ describe("a worker in a jail", () => {
       await assert.rejects(run([{ op: "readFile", path: "one", maxBytes: 10 }]), /EFBIG/);
     }));
 
-  it("writes 50,000 files in one call", () =>
+  it("writes 20,000 files in one call", () =>
     inJail(async (directory, run) => {
-      const ops = Array.from({ length: 50_000 }, (_, i): Op[] => [
+      const ops = Array.from({ length: 20_000 }, (_, i): Op[] => [
         { op: "createFile", slot: "f", path: `d/${i}`, mode: 0o644 },
         { op: "append", slot: "f", data: Buffer.from(`file ${i}`) },
         { op: "closeSlot", slot: "f" },
@@ -907,8 +907,8 @@ describe("a worker in a jail", () => {
 
       await run([{ op: "mkdir", path: "d", mode: 0o755 }, ...ops]);
 
-      assert.equal(readdirSync(join(directory, "d")).length, 50_000);
-      assert.equal(readFileSync(join(directory, "d/49999"), "utf8"), "file 49999");
+      assert.equal(readdirSync(join(directory, "d")).length, 20_000);
+      assert.equal(readFileSync(join(directory, "d/19999"), "utf8"), "file 19999");
       await run([{ op: "remove", path: "d", recursive: true }]);
     }));
 
