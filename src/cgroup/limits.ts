@@ -17,8 +17,8 @@ export interface Online {
 export function checkLimits(resources: LinuxResources, controllers: ReadonlySet<Controller>, online: Online): void {
   checkMemory(resources.memory);
   checkCpu(resources.cpu);
-  checkList("CPUs", resources.cpu?.cpus, online.cpus);
-  checkList("memory nodes", resources.cpu?.mems, online.mems);
+  if (resources.cpu?.cpus) checkList("CPUs", resources.cpu.cpus, online.cpus);
+  if (resources.cpu?.mems) checkList("memory nodes", resources.cpu.mems, online.mems);
   for (const [controller, asked] of asksFor(resources)) {
     if (controllers.has(controller)) continue;
     throw new OnggiError("unsupported", `${asked} can't be limited: this host has no ${controller} controller`, {
@@ -73,8 +73,7 @@ function checkCpu(cpu: LinuxResources["cpu"]): void {
   }
 }
 
-function checkList(what: string, asked: string | undefined, available: string): void {
-  if (!asked) return;
+function checkList(what: string, asked: string, available: string): void {
   const numbers = parseNumberList(asked);
   if (numbers === undefined) throw invalid(`"${asked}" isn't a list of ${what}`, "A list is written as 0-3,7.");
   const there = parseNumberList(available);

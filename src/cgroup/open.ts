@@ -111,7 +111,7 @@ function combine(version: Cgroups["version"], hierarchies: readonly Hierarchy[])
     version,
 
     steps(id: string, resources: LinuxResources): CgroupSteps {
-      checkLimits(resources, controllers, online());
+      checkLimits(resources, controllers, online);
       const all = hierarchies.map((hierarchy) => hierarchy.steps(id, resources));
       const oomWatch = all.find((steps) => steps.oomWatch)?.oomWatch;
       const intoCgroup = all.find((steps) => steps.intoCgroup)?.intoCgroup;
@@ -186,7 +186,12 @@ function completed(part: Partial<CgroupStats>): CgroupStats {
 
 const hostMemoryBytes = totalmem();
 
-function online(): Online {
-  const list = (kind: string) => readControl(`/sys/devices/system/${kind}/online`) ?? "0";
-  return { cpus: list("cpu"), mems: list("node") };
-}
+/** Read when a limit asks for it: CPUs come and go. */
+const online: Online = {
+  get cpus() {
+    return readControl("/sys/devices/system/cpu/online") ?? "0";
+  },
+  get mems() {
+    return readControl("/sys/devices/system/node/online") ?? "0";
+  },
+};
