@@ -10,20 +10,32 @@ const slowMs = 1000;
 const giveUpMs = 60_000;
 const pollMs = 10;
 
-/**
- * Starts the daemon in the background, in a session of its own, and waits until it answers.
- *
- * @throws OnggiError `denied` without root; `unavailable` when it ends or doesn't answer, with what it said last
- */
-export async function startDaemon(io: Io): Promise<void> {
+/** How the daemon is started; a test brings its own. */
+export interface DaemonStart {
+  readonly socketPath: string;
+  readonly program: string;
+  /** The first that can be written takes the log. */
+  readonly logFolders: readonly string[];
+}
+
+/** The daemon of this build at the default socket; throws `denied` without root. */
+export function defaultDaemon(): DaemonStart {
   const socketPath = parseHost(defaultHost);
   if (process.geteuid?.() !== 0) {
     throw new OnggiError("denied", `no daemon answers at unix://${socketPath}, and only root can start one`, {
       hint: "Run this as root, or have root start it with 'onggi daemon'.",
     });
   }
-  const program = daemonProgram();
-  const logPath = openLogPath();
+  return { socketPath, program: daemonProgram(), logFolders: ["/var/log/onggi", "/run/onggi"] };
+}
+
+/**
+ * Starts the daemon in the background, in a session of its own, and waits until it answers.
+ *
+ * @throws OnggiError `unavailable` when it ends or doesn't answer, with what it said last
+ */
+export async function startDaemon(io: Io, { socketPath, program, logFolders }: DaemonStart): Promise<void> {
+  const logPath = openLogPath(logFolders);
   const before = sizeOf(logPath);
   const exit = await spawnDetached(program, logPath);
   await untilItAnswers(socketPath, exit, io, () => readFileSync(logPath).subarray(before).toString().trim(), logPath);
@@ -40,9 +52,8 @@ export function daemonProgram(): string {
   });
 }
 
-/** The first folder that can be written: logs live in /var/log, or else where the socket is. */
-function openLogPath(): string {
-  for (const folder of ["/var/log/onggi", "/run/onggi"]) {
+function openLogPath(folders: readonly string[]): string {
+  for (const folder of folders) {
     try {
       mkdirSync(folder, { recursive: true, mode: 0o755 });
       const path = join(folder, "daemon.log");

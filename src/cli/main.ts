@@ -99,8 +99,8 @@ function contextOf(
 }
 
 async function startDaemon(io: Io): Promise<void> {
-  const { startDaemon: start } = await import("./daemon-start.ts");
-  await start(io);
+  const { defaultDaemon, startDaemon: start } = await import("./daemon-start.ts");
+  await start(io, defaultDaemon());
 }
 
 function checkArity({ arity: [least, most] }: Command, path: string, count: number): void {
