@@ -1,10 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, rmSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { OnggiError } from "../base/error.ts";
 import type { Op } from "../program/op.ts";
 import { AddressPool } from "./address-pool.ts";
-import { type Perform, removeBridge, setUpBridge } from "./bridge-setup.ts";
+import { type Perform, removeBridge, removeFirewall, setUpBridge } from "./bridge-setup.ts";
 import { connectSteps, type Endpoint, teardownSteps } from "./connect-steps.ts";
 import { forwardWarnings } from "./forward-policy.ts";
 import { chooseSubnet } from "./free-subnet.ts";
@@ -50,7 +51,7 @@ export async function openBridgeNetwork(options: BridgeNetworkOptions): Promise<
 
   const record = await settleRecord(options, leases);
   const subnet = parseCidr(record.subnet);
-  const network = new Bridge(record, runRoot, readMtu(), readLinkIndex());
+  const network = new Bridge(record, options);
   network.restore(leases);
   const publications = network.publications();
   const changes = await setUpBridge({
@@ -112,10 +113,10 @@ class Bridge implements BridgeNetwork {
   readonly subnet: string;
   readonly gateway: string;
   readonly createdAtMs: number;
-  readonly mtu: number;
+  readonly mtu = readMtu();
   readonly notes: string[] = [];
-  readonly #runRoot: string;
-  readonly #linkIndex: number;
+  readonly #options: BridgeNetworkOptions;
+  readonly #linkIndex = readLinkIndex();
   readonly #range: Cidr;
   readonly #pool: AddressPool;
   readonly #hostPorts = new HostPorts();
@@ -123,20 +124,13 @@ class Bridge implements BridgeNetwork {
   /** Whose ports are being claimed. */
   readonly #connecting = new Set<string>();
 
-  constructor(
-    { id, name, bridge, subnet, createdAtMs }: NetworkRecord,
-    runRoot: string,
-    mtu: number,
-    linkIndex: number,
-  ) {
+  constructor({ id, name, bridge, subnet, createdAtMs }: NetworkRecord, options: BridgeNetworkOptions) {
     this.id = id;
     this.name = name;
     this.bridge = bridge;
     this.subnet = subnet;
     this.createdAtMs = createdAtMs;
-    this.mtu = mtu;
-    this.#runRoot = runRoot;
-    this.#linkIndex = linkIndex;
+    this.#options = options;
     this.#range = parseCidr(subnet);
     const gateway = this.#range.base + 1;
     this.gateway = formatAddress(gateway);
@@ -195,9 +189,20 @@ class Bridge implements BridgeNetwork {
       },
       { op: "closeSlot", slot },
       ...stale.map(
-        ({ address }): Op => ({ op: "remove", path: leasePath(this.#runRoot, address), ignore: ["ENOENT"] }),
+        ({ address }): Op => ({ op: "remove", path: leasePath(this.#options.runRoot, address), ignore: ["ENOENT"] }),
       ),
     ];
+  }
+
+  async remove(): Promise<void> {
+    if (this.#leases.size > 0) {
+      throw new OnggiError("in_use", `network ${this.name} has ${this.#leases.size} containers`, {
+        hint: "Stop them first.",
+      });
+    }
+    await this.#options.perform(removeFirewall(this.bridge));
+    await removeBridge(this.bridge, this.#options.perform);
+    await rm(join(this.#options.root, `${this.id}.json`), { force: true });
   }
 
   async warnings(): Promise<readonly string[]> {
@@ -245,7 +250,7 @@ class Bridge implements BridgeNetwork {
       hostLink: lease.hostLink,
       linkIndex: this.#linkIndex,
       publications: publicationsOf(lease),
-      leasePath: leasePath(this.#runRoot, lease.address),
+      leasePath: leasePath(this.#options.runRoot, lease.address),
       lease: encodeLease(lease),
     };
   }

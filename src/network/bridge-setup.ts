@@ -3,7 +3,7 @@ import type { Op } from "../program/op.ts";
 import { readBridgeIndex, readForwarding } from "./host-links.ts";
 import { broadcast, type Cidr, formatAddress, formatCidr, macBytes, macOf } from "./ipv4.ts";
 import { encodeMessages, type Message, netlinkNetfilter, netlinkRoute } from "./netlink.ts";
-import { encodeTransaction } from "./nf-tables.ts";
+import { deleteTable, encodeTransaction } from "./nf-tables.ts";
 import { addAddress, deleteLink, newBridge, setUp } from "./rtnetlink.ts";
 import { type Publication, replaceTable, tableName } from "./ruleset.ts";
 
@@ -46,6 +46,23 @@ export async function setUpBridge({
 /** Takes a bridge away that nothing is connected to. */
 export async function removeBridge(bridge: string, perform: Perform): Promise<void> {
   if (readBridgeIndex(bridge) !== undefined) await perform(routeOps([deleteLink(bridge)], [`ip link del ${bridge}`]));
+}
+
+/** Removes a bridge's table, with all that is published. */
+export function removeFirewall(bridge: string): readonly Op[] {
+  const table = tableName(bridge);
+  const slot = "net:setup";
+  return [
+    { op: "netlinkSocket", slot, protocol: netlinkNetfilter },
+    {
+      op: "netlink",
+      slot,
+      ...encodeTransaction([deleteTable(table)]),
+      shell: [`nft delete table ip ${table}`],
+      ignore: ["ENOENT"],
+    },
+    { op: "closeSlot", slot },
+  ];
 }
 
 function makeBridge(bridge: string, gateway: number, mtu: number): readonly Op[] {
