@@ -13,7 +13,7 @@ import { parseUlimit } from "./ulimit-flag.ts";
 function request(line: string, environment: Record<string, string> = {}) {
   const { values, args } = parseFlags(line.split(" "), runFlags, true);
   const flags = values as unknown as CreateFlags;
-  return createRequest(flags, args, { attached: values["detach"] !== true, environment });
+  return createRequest(flags, args, { attached: values.detach !== true, environment });
 }
 
 const body = (line: string, environment?: Record<string, string>) => request(line, environment).body;

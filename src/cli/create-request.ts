@@ -178,7 +178,7 @@ function networkMode(network: string | undefined): string {
   if (network === undefined || network === "") return "default";
   if (!network.includes("=")) return network;
   const fields = Object.fromEntries(network.split(",").map((field) => splitOnce(field, "=")));
-  return fields["name"] ?? "default";
+  return fields.name ?? "default";
 }
 
 function parseRestart(text = "no") {

@@ -31,7 +31,7 @@ export const explain = command({
       throw new OnggiError("invalid", "'onggi explain run' requires at least 1 argument", { hint: "Name an image." });
     // parseFlags fills each flag of the table by the flag's own reader.
     const flags = values as unknown as CreateFlags;
-    const { name, body } = createRequest(flags, words, { attached: !values["detach"], environment: io.env });
+    const { name, body } = createRequest(flags, words, { attached: !values.detach, environment: io.env });
     const answer = await client.open({ method: "POST", path: "/onggi/v1/explain", query: { name }, body });
     io.stdout.write(await readAll(answer));
     return 0;

@@ -28,8 +28,13 @@ export interface Answer {
 /** `"POST /containers/create"`, or with a path ending in `*`; the newest that fits answers. */
 export type Script = Readonly<Record<string, (asked: Asked) => Answer>>;
 
-/** A daemon for tests of the command line: answers by a script and remembers what it was asked. */
-export async function startFakeDaemon(script: Script) {
+export interface FakeDaemon {
+  readonly socketPath: string;
+  readonly asked: readonly Asked[];
+}
+
+/** Runs a daemon for a test of the command line: it answers by a script and remembers what it was asked. */
+export async function withFakeDaemon<T>(script: Script, use: (daemon: FakeDaemon) => Promise<T>): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), "onggi-cli-"));
   const socketPath = join(folder, "api.sock");
   const asked: Asked[] = [];
@@ -83,15 +88,13 @@ export async function startFakeDaemon(script: Script) {
   });
   await new Promise<void>((resolve) => server.listen(socketPath, resolve));
 
-  return {
-    socketPath,
-    asked,
-    [Symbol.asyncDispose]: async () => {
-      for (const socket of sockets) socket.destroy();
-      await new Promise((resolve) => server.close(resolve));
-      rmSync(folder, { recursive: true, force: true });
-    },
-  };
+  try {
+    return await use({ socketPath, asked });
+  } finally {
+    for (const socket of sockets) socket.destroy();
+    await new Promise((resolve) => server.close(resolve));
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 /** One frame of Docker's multiplexed stream. */

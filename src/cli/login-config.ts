@@ -72,9 +72,9 @@ export function authHeader(reference: Reference, environment: Environment): Read
 
 /** The first is Onggi's own, which is written; the others are only read. */
 function configPaths(environment: Environment): readonly [string, ...string[]] {
-  const home = environment["HOME"] || homedir();
-  const docker = environment["DOCKER_CONFIG"] || join(home, ".docker");
-  return [join(environment["ONGGI_CONFIG"] || join(home, ".onggi"), "config.json"), join(docker, "config.json")];
+  const home = environment.HOME || homedir();
+  const docker = environment.DOCKER_CONFIG || join(home, ".docker");
+  return [join(environment.ONGGI_CONFIG || join(home, ".onggi"), "config.json"), join(docker, "config.json")];
 }
 
 function aliasesOf(registry: string): readonly string[] {

@@ -79,7 +79,7 @@ function contextOf(
   globals: Globals,
   io: Io,
 ): Context<Flags> {
-  const host = globals.host.at(-1) ?? (io.env["ONGGI_HOST"] || undefined);
+  const host = globals.host.at(-1) ?? (io.env.ONGGI_HOST || undefined);
   let client: Client | undefined;
   return {
     args,

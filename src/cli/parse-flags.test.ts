@@ -25,19 +25,19 @@ describe("parseFlags", () => {
     const { values, args } = parse("-itd -p80:80 -p 81 --name=x image ls -l --rm -- -i");
 
     assert.deepEqual(args, ["image", "ls", "-l", "--rm", "--", "-i"]);
-    assert.equal(values["tty"], true);
-    assert.equal(values["detach"], true);
-    assert.equal(values["rm"], false);
-    assert.equal(values["name"], "x");
-    assert.deepEqual(values["publish"], ["80:80", "81"]);
+    assert.equal(values.tty, true);
+    assert.equal(values.detach, true);
+    assert.equal(values.rm, false);
+    assert.equal(values.name, "x");
+    assert.deepEqual(values.publish, ["80:80", "81"]);
   });
 
   it("reads flags among the arguments where the command has no program", () => {
     const { values, args } = parseFlags(["a", "-i", "b", "--", "-t"], flags, false);
 
     assert.deepEqual(args, ["a", "b", "-t"]);
-    assert.equal(values["interactive"], true);
-    assert.equal(values["tty"], false);
+    assert.equal(values.interactive, true);
+    assert.equal(values.tty, false);
   });
 
   for (const [line, name, expected] of [

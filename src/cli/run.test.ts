@@ -5,7 +5,7 @@ import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { type Answer, type Asked, fakeIo, frame, type Script, startFakeDaemon } from "./fake-daemon.ts";
+import { type Answer, type Asked, fakeIo, frame, type Script, withFakeDaemon } from "./fake-daemon.ts";
 import { main } from "./main.ts";
 
 const id = "c".repeat(64);
@@ -38,9 +38,10 @@ function aContainer(behave: (socket: Socket) => Promise<number> | number, extra:
 }
 
 async function onggi(script: Script, words: readonly string[], streams = fakeIo()) {
-  await using daemon = await startFakeDaemon(script);
-  const status = await main(["-H", `unix://${daemon.socketPath}`, ...words], streams.io);
-  return { status, asked: daemon.asked, ...streams.texts };
+  return await withFakeDaemon(script, async ({ socketPath, asked }) => {
+    const status = await main(["-H", `unix://${socketPath}`, ...words], streams.io);
+    return { status, asked, ...streams.texts };
+  });
 }
 
 const bodyOf = (asked: readonly Asked[]) =>
@@ -61,9 +62,9 @@ describe("onggi run", () => {
     assert.equal(status, 7);
     assert.equal(out, "out\nmore\n");
     assert.equal(err, "err\n");
-    assert.deepEqual(bodyOf(asked)["Cmd"], ["sh", "-c", "exit 7"]);
-    assert.equal(bodyOf(asked).HostConfig["AutoRemove"], true);
-    assert.equal(asked.find(({ path }) => path.endsWith("/wait"))?.query["condition"], "removed");
+    assert.deepEqual(bodyOf(asked).Cmd, ["sh", "-c", "exit 7"]);
+    assert.equal(bodyOf(asked).HostConfig.AutoRemove, true);
+    assert.equal(asked.find(({ path }) => path.endsWith("/wait"))?.query.condition, "removed");
     assert.equal(asked.at(-1)?.path, `/containers/${id}/start`);
   });
 
@@ -74,7 +75,7 @@ describe("onggi run", () => {
     );
 
     assert.equal(status, 0);
-    assert.equal(asked.find(({ path }) => path.endsWith("/wait"))?.query["condition"], "next-exit");
+    assert.equal(asked.find(({ path }) => path.endsWith("/wait"))?.query.condition, "next-exit");
   });
 
   it("prints the id of a detached container and attaches to nothing", async () => {
@@ -87,7 +88,7 @@ describe("onggi run", () => {
       asked.map(({ path }) => path),
       ["/containers/create", `/containers/${id}/start`],
     );
-    assert.equal(bodyOf(asked)["AttachStdout"], false);
+    assert.equal(bodyOf(asked).AttachStdout, false);
   });
 
   it("carries stdin to its end and still reads what comes back", async () => {
@@ -106,7 +107,7 @@ describe("onggi run", () => {
 
     assert.equal(status, 0);
     assert.equal(out, "HELLO");
-    assert.equal(bodyOf(asked)["StdinOnce"], true);
+    assert.equal(bodyOf(asked).StdinOnce, true);
   });
 
   it("sets the terminal raw, tells its size, and puts it back", async () => {
@@ -121,7 +122,7 @@ describe("onggi run", () => {
     assert.equal(status, 0);
     assert.equal(out, "plain \x01 bytes\r\n");
     assert.deepEqual(streams.raw, [true, false]);
-    assert.deepEqual(bodyOf(asked).HostConfig["ConsoleSize"], [24, 80]);
+    assert.deepEqual(bodyOf(asked).HostConfig.ConsoleSize, [24, 80]);
     assert.deepEqual(asked.find(({ path }) => path.endsWith("/resize"))?.query, { h: "24", w: "80" });
   });
 
@@ -244,7 +245,7 @@ describe("onggi run", () => {
       },
       {
         "POST kill": ({ query }) => {
-          killed = query["signal"];
+          killed = query.signal;
           done.resolve(143);
           return { status: 204 };
         },

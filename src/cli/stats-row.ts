@@ -20,7 +20,7 @@ export function cpuPercent({ cpu_stats: now, precpu_stats: before }: StatsBody):
 
 /** Memory in use without the page cache that could be given back at once. */
 export function memoryUse({ memory_stats: { usage = 0, stats = {} } }: StatsBody): number {
-  const cache = stats["total_inactive_file"] ?? stats["inactive_file"] ?? 0;
+  const cache = stats.total_inactive_file ?? stats.inactive_file ?? 0;
   return cache < usage ? usage - cache : usage;
 }
 
