@@ -1,24 +1,33 @@
-import { constants } from "node:os";
 import { command } from "./command.ts";
 import { daemonProgram } from "./daemon-start.ts";
-
-const forwarded: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"];
+import { flag } from "./flag.ts";
+import { longName } from "./parse-flags.ts";
 
 export const daemon = command({
   name: "daemon",
   summary: "Run the daemon in the foreground",
-  args: "[ARG...]",
-  arity: [0, Number.POSITIVE_INFINITY],
-  flags: {},
-  stopEarly: true,
-  async run({ args, host }) {
-    const { spawn } = await import("node:child_process");
-    const words = host === undefined ? args : ["-H", host, ...args];
-    const child = spawn(process.execPath, [daemonProgram(), ...words], { stdio: "inherit" });
-    for (const signal of forwarded) process.on(signal, () => child.kill(signal));
-    return await new Promise<number>((resolve, reject) => {
-      child.on("error", reject);
-      child.on("exit", (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
-    });
+  args: "",
+  arity: [0, 0],
+  flags: {
+    bridge: flag.string({ help: 'Name of the bridge (default "onggi0")' }),
+    host: flag.string({ short: "H", help: 'Socket to listen on (default "unix://" and RUN-ROOT/api.sock)' }),
+    pidfile: flag.string({ help: "Write the daemon's process ID to this file" }),
+    root: flag.string({ help: 'Where images and containers are kept (default "/var/lib/onggi")' }),
+    runRoot: flag.string({ help: 'Where sockets are and what a reboot may take (default "/run/onggi")' }),
+    storageDriver: flag.string({ help: "Storage driver to use" }),
+    subnet: flag.string({ help: "Subnet of the bridge (CIDR)" }),
+  },
+  async run({ flags, host, io }) {
+    const given = Object.entries({ host, ...withoutUndefined(flags) });
+    const words = given.flatMap(([key, value]) => (value === undefined ? [] : [`--${longName(key)}`, value]));
+    // The daemon takes this process's place: its signals, its terminal, its supervisor.
+    process.execve?.(process.execPath, [process.execPath, daemonProgram(), ...words], withoutUndefined(io.env));
+    return 1;
   },
 });
+
+function withoutUndefined(map: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(map).flatMap(([key, value]) => (value === undefined ? [] : [[key, value] as const])),
+  );
+}
