@@ -1,0 +1,118 @@
+/** Real images for tests: Debian as debootstrap makes it, kept between runs as a docker archive. */
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  createReadStream,
+  createWriteStream,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { tarEntry } from "../../src/image/tar-entry.ts";
+import { encodeTarHeader, tarEnd, tarPadding } from "../../src/image/tar-writer.ts";
+import { platformOf } from "../../src/oci/platform.ts";
+
+const cache = "/var/cache/onggi-test";
+
+export interface DebianImage {
+  /** Of the archive. */
+  readonly archive: string;
+  /** Of the one layer's plain tar. */
+  readonly layer: string;
+  readonly reference: string;
+}
+
+export function hasDebootstrap(): boolean {
+  return spawnSync("debootstrap", ["--version"]).status === 0;
+}
+
+/** A minimal Debian with further packages, such as `nginx-light`; made once, which takes half a minute and more. */
+export async function debianImage(
+  packages: readonly string[] = [],
+  command: readonly string[] = ["bash"],
+): Promise<DebianImage> {
+  const name = ["debian", ...packages].join("-");
+  const image = {
+    layer: join(cache, `${name}.tar`),
+    archive: join(cache, `${name}.docker.tar`),
+    reference: `${name}:test`,
+  };
+  mkdirSync(cache, { recursive: true });
+  if (!existsSync(image.layer)) makeLayer(image.layer, packages);
+  if (!existsSync(image.archive)) await writeArchive(image, command);
+  return image;
+}
+
+function makeLayer(path: string, packages: readonly string[]): void {
+  const scratch = mkdtempSync(join(tmpdir(), "onggi-debian-"));
+  try {
+    const root = join(scratch, "root");
+    const include = packages.length === 0 ? [] : [`--include=${packages.join(",")}`];
+    run("debootstrap", ["--variant=minbase", ...include, "bookworm", root]);
+    run("sh", [
+      "-c",
+      `rm -rf ${root}/var/cache/apt/archives/*.deb ${root}/var/lib/apt/lists/* ${root}/dev/* ${root}/proc/* ${root}/sys/*`,
+    ]);
+    run("tar", [
+      "-c",
+      "--format=posix",
+      "--sort=name",
+      "--numeric-owner",
+      "--xattrs",
+      "--xattrs-include=*",
+      "-f",
+      `${path}.new`,
+      "-C",
+      root,
+      ".",
+    ]);
+    renameSync(`${path}.new`, path);
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+async function writeArchive({ layer, archive, reference }: DebianImage, command: readonly string[]): Promise<void> {
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(layer)) hash.update(chunk as Buffer);
+  const config = JSON.stringify({
+    ...platformOf(process.arch),
+    created: "2024-01-01T00:00:00Z",
+    config: { Cmd: command, Env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"] },
+    rootfs: { type: "layers", diff_ids: [`sha256:${hash.digest("hex")}`] },
+    history: [{ created: "2024-01-01T00:00:00Z", created_by: "debootstrap" }],
+  });
+  const manifest = JSON.stringify([{ Config: "config.json", RepoTags: [reference], Layers: ["layer.tar"] }]);
+  async function* members() {
+    const size = statSync(layer).size;
+    yield encodeTarHeader(tarEntry({ type: "file", path: "layer.tar", size }));
+    yield* createReadStream(layer) as AsyncIterable<Buffer>;
+    yield tarPadding(size);
+    for (const [path, text] of [
+      ["config.json", config],
+      ["manifest.json", manifest],
+    ] as const) {
+      yield encodeTarHeader(tarEntry({ type: "file", path, size: Buffer.byteLength(text) }));
+      yield Buffer.from(text);
+      yield tarPadding(Buffer.byteLength(text));
+    }
+    yield tarEnd();
+  }
+  await pipeline(members, createWriteStream(`${archive}.new`));
+  renameSync(`${archive}.new`, archive);
+}
+
+function run(program: string, args: readonly string[]): void {
+  const { status, stderr, error } = spawnSync(program, args, {
+    encoding: "utf8",
+    maxBuffer: 64 << 20,
+    timeout: 240_000,
+  });
+  if (status !== 0) throw new Error(`${program} ${args.join(" ")}: ${error?.message ?? stderr}`);
+}
