@@ -1,3 +1,4 @@
+import { OnggiError } from "../base/error.ts";
 import type { NamespaceType, Process, Seccomp, Spec } from "../oci/runtime-spec.ts";
 import type { HostFacts } from "../runtime/compile/host-facts.ts";
 import { defaultSeccomp } from "../runtime/compile/seccomp/default-profile.ts";
@@ -8,6 +9,7 @@ import type { ContainerConfig, ExecConfig } from "./model.ts";
 import { type ContainerFiles, specMounts } from "./spec-mounts.ts";
 import { type ContainerDevice, specResources } from "./spec-resources.ts";
 import type { ResolvedUser } from "./user.ts";
+import { validateConfig } from "./validate-config.ts";
 
 /** All that a spec is made of, read beforehand: this decides and does no I/O. */
 export interface SpecInput {
@@ -198,4 +200,23 @@ function sysctls(config: ContainerConfig): Readonly<Record<string, string>> {
 
 function consoleSize([height, width]: readonly [number, number]): { readonly height: number; readonly width: number } {
   return { height, width };
+}
+
+/**
+ * Refuses a request that can't be fulfilled, before anything is made of it.
+ *
+ * @returns what will be passed over, a sentence each
+ * @throws OnggiError `invalid` with the first of what {@link validateConfig} finds
+ */
+export function checkConfig(config: ContainerConfig, facts: HostFacts): readonly string[] {
+  const [problem] = validateConfig(config, facts);
+  if (problem !== undefined) throw new OnggiError("invalid", problem.message, { hint: problem.hint });
+  const warnings: string[] = [];
+  if (config.network === "host" && ((config.ports ?? []).length > 0 || config.publishAll === true)) {
+    warnings.push("Published ports are discarded when using host network mode");
+  }
+  if (config.resources?.oomKillDisable === true && facts.cgroup.version === "2") {
+    warnings.push("Your kernel does not support OomKillDisable. OomKillDisable discarded.");
+  }
+  return warnings;
 }

@@ -182,6 +182,11 @@ export function propagationName(flags: number): string | undefined {
   return found && `${(flags & MS_REC) !== 0 ? "r" : ""}${found[1]}`;
 }
 
+/** The options of mount(8) for MS_* flags. */
+export function mountOptionNames(flags: number): string[] {
+  return mountOptions.filter(([flag]) => flag !== MS_REMOUNT && (flags & flag) !== 0).map(([, name]) => name);
+}
+
 function mountCommand(op: OpOf<"mount">): string {
   const propagation = propagationName(op.flags);
   if (propagation !== undefined) return command("mount", `--make-${propagation}`, op.target);
