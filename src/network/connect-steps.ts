@@ -5,7 +5,7 @@ import { broadcast, type Cidr, formatAddress, macBytes, macOf } from "./ipv4.ts"
 import { loopbackIndex } from "./loopback.ts";
 import { encodeMessages, type Message, netlinkNetfilter, netlinkRoute } from "./netlink.ts";
 import { encodeTransaction } from "./nf-tables.ts";
-import { addAddress, addDefaultRoute, newVeth, setUp } from "./rtnetlink.ts";
+import { addAddress, addDefaultRoute, newVeth, setHairpin, setUp } from "./rtnetlink.ts";
 import { type Publication, publish, publishCommand, unpublish, unpublishCommand } from "./ruleset.ts";
 
 export interface Endpoint {
@@ -69,6 +69,7 @@ function hostSteps({ bridge, publications, leasePath, lease }: Endpoint): readon
 function childSteps(endpoint: Endpoint, bridgeIndex: number): readonly Op[] {
   const { bridge, subnet, gateway, mtu, address, hostLink, linkIndex } = endpoint;
   const mac = macOf(address);
+  const isPublished = endpoint.publications.length > 0;
   const pair = newVeth({
     master: bridgeIndex,
     hostName: hostLink,
@@ -94,10 +95,11 @@ function childSteps(endpoint: Endpoint, bridgeIndex: number): readonly Op[] {
     {
       op: "netlink",
       slot: slots.host,
-      ...encodeMessages([pair]),
+      ...encodeMessages(isPublished ? [pair, setHairpin(hostLink)] : [pair]),
       shell: [
         `ip link add ${hostLink} mtu ${mtu} type veth peer name eth0 index ${linkIndex} mtu ${mtu} address ${mac} netns $pid`,
         `ip link set ${hostLink} master ${bridge} up`,
+        ...(isPublished ? [`ip link set ${hostLink} type bridge_slave hairpin on`] : []),
       ],
     },
     { op: "closeSlot", slot: slots.host },

@@ -10,6 +10,8 @@ const newRouteType = 24;
 const ifla = { address: 1, name: 3, mtu: 4, master: 10, linkInfo: 18, netnsFd: 28 };
 const infoKind = 1;
 const infoData = 2;
+const infoSlaveKind = 4;
+const infoSlaveData = 5;
 const vethInfoPeer = 1;
 const ifa = { address: 1, local: 2, broadcast: 4 };
 const rta = { outInterface: 4, gateway: 5 };
@@ -43,6 +45,17 @@ export function newVeth({ master, hostName, mtu, peer }: VethPair): Message {
     u32(ifla.master, master),
     nested(ifla.linkInfo, [text(infoKind, "veth"), nested(infoData, [pair])]),
   ]);
+}
+
+/**
+ * Lets a bridge send frames back to the port that they came from.
+ *
+ * Where bridges pass frames through the firewall (br_netfilter), a container that asks for its own published port needs it.
+ */
+export function setHairpin(hostName: string): Message {
+  const portMode = bytesOf(4, [1]);
+  const slave = nested(ifla.linkInfo, [text(infoSlaveKind, "bridge"), nested(infoSlaveData, [portMode])]);
+  return { type: newLinkType, flags: 0, header: linkHeader(0, 0), attributes: [text(ifla.name, hostName), slave] };
 }
 
 /** Makes a bridge, down. Its MAC is given, or it would change with every container that comes and goes. */
