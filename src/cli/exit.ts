@@ -1,5 +1,7 @@
 import { isOnggiError, messageOf } from "../base/error.ts";
-import { DaemonError } from "./client.ts";
+import { DaemonError, errorCode } from "./client.ts";
+
+const brokenConnection = new Set(["ECONNRESET", "EPIPE", "ERR_STREAM_PREMATURE_CLOSE"]);
 
 /** Ends the command with a status and, where there is one, a line on stderr that is shown as it is. */
 export class Exit extends Error {
@@ -17,6 +19,9 @@ export function explainError(error: unknown): string {
   if (error instanceof DaemonError) return withHint(`Error response from daemon: ${error.message}`, error.hint);
   if (isOnggiError(error)) return withHint(error.message, error.hint);
   if (error instanceof Exit) return error.message;
+  if (brokenConnection.has(errorCode(error) ?? "")) {
+    return "the daemon broke off the connection\nContainers go on without it; its log tells why it went.";
+  }
   return withHint(messageOf(error), "This should not happen. With -D before the command the place of it is shown.");
 }
 

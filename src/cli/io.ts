@@ -10,6 +10,8 @@ export interface Output extends Writable {
 /** Where input comes from; a terminal can be set raw. */
 export interface Input extends Readable {
   readonly isTTY?: boolean;
+  /** Of a terminal of the kernel. */
+  readonly fd?: number;
   setRawMode?(raw: boolean): unknown;
 }
 
