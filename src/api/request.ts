@@ -1,5 +1,4 @@
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
-import type { Duplex } from "node:stream";
 import { OnggiError } from "../base/error.ts";
 import { Query } from "./query.ts";
 import type { Call } from "./route.ts";
@@ -19,14 +18,14 @@ export class Request implements Call {
   #controller: AbortController | undefined;
   #abortReason: Error | undefined;
 
-  constructor(message: IncomingMessage, body: AsyncIterable<Uint8Array> = message) {
+  constructor(message: IncomingMessage) {
     const url = message.url ?? "/";
     const at = url.indexOf("?");
     this.method = message.method ?? "GET";
     this.path = at < 0 ? url : url.slice(0, at);
     this.#queryText = at < 0 ? "" : url.slice(at + 1);
     this.headers = message.headers;
-    this.#body = body;
+    this.#body = message;
   }
 
   get query(): Query {
@@ -85,49 +84,4 @@ async function readWhole(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
-}
-
-/**
- * Reads the body of a request that asks for an upgrade: Node stops parsing at such a header, and docker and dockerode send
- * a body along with it. What follows the body stays in the socket: it is stdin already.
- */
-export async function readUpgradeBody(message: IncomingMessage, socket: Duplex, head: Buffer): Promise<Buffer> {
-  if (message.headers["transfer-encoding"] !== undefined) {
-    throw new OnggiError("invalid", "a chunked body can't come with an upgrade", {
-      hint: "Send it with a Content-Length.",
-    });
-  }
-  const length = Number(message.headers["content-length"] ?? 0);
-  if (!Number.isSafeInteger(length) || length > maxBodyBytes)
-    throw new OnggiError("invalid", `the body is larger than ${maxBodyBytes} bytes`);
-  if (head.length > 0) socket.unshift(head);
-  const chunks: Buffer[] = [];
-  let missing = length;
-  while (missing > 0) {
-    const chunk = (await nextChunk(socket)) ?? fail();
-    const taken = chunk.subarray(0, missing);
-    chunks.push(taken);
-    missing -= taken.length;
-    if (taken.length < chunk.length) socket.unshift(chunk.subarray(taken.length));
-  }
-  return Buffer.concat(chunks);
-}
-
-function fail(): never {
-  throw new OnggiError("invalid", "the request ended within its body");
-}
-
-/** What is there, or comes next; undefined at the end. */
-function nextChunk(socket: Duplex): Promise<Buffer | undefined> {
-  const ready = socket.read() as Buffer | null;
-  if (ready !== null) return Promise.resolve(ready);
-  if (socket.readableEnded || socket.destroyed) return Promise.resolve(undefined);
-  return new Promise((resolve) => {
-    const settle = () => {
-      const chunk = socket.read() as Buffer | null;
-      socket.off("readable", settle).off("end", settle).off("close", settle);
-      resolve(chunk ?? undefined);
-    };
-    socket.on("readable", settle).on("end", settle).on("close", settle);
-  });
 }

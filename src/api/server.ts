@@ -1,11 +1,12 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { EngineFace } from "../engine/engine.ts";
 import { upgradedConnection } from "./connection.ts";
 import { errorAnswer, isDefect } from "./http-error.ts";
 import { listenOn, type UnixHost } from "./listen.ts";
-import { Request, readUpgradeBody } from "./request.ts";
+import { Request } from "./request.ts";
 import { respond } from "./respond.ts";
 import type { Answer } from "./route.ts";
 import { Router } from "./router.ts";
@@ -80,12 +81,9 @@ export class ApiServer {
     await this.#serve(request, message, response);
   }
 
+  /** Docker's clients ask for an upgrade, and send a body along with it that belongs to the request: Node parts it from stdin. */
   async #onUpgrade(message: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    let body: Uint8Array = new Uint8Array();
-    const request = new Request(
-      message,
-      bodyOf(() => body),
-    );
+    const request = new Request(message);
     this.#active.add(request);
     this.#upgraded.add(socket);
     // A client that breaks off is told of by "close" as well.
@@ -95,27 +93,30 @@ export class ApiServer {
       this.#upgraded.delete(socket);
       request.abort(new Error("the client went away"));
     });
-    const response = new ServerResponse(message);
-    const answer = await this.#answer(request, async () => {
-      body = await readUpgradeBody(message, socket, head);
-    });
+    if (head.length > 0) socket.unshift(head);
+    const answer = await this.#answer(request);
     if (!("hijack" in answer)) {
-      response.shouldKeepAlive = false;
-      response.assignSocket(socket as Parameters<ServerResponse["assignSocket"]>[0]);
-      response.once("finish", () => socket.end());
-      await respond(message, response, answer, this.#headers).catch((error: unknown) => this.#report(request, error));
+      await this.#refuseUpgrade(request, message, socket, answer);
       return;
     }
+    message.resume();
     const header = { ...this.#headers, "Content-Type": answer.contentType, Connection: "Upgrade", Upgrade: "tcp" };
-    socket.write(
-      `HTTP/1.1 101 UPGRADED\r\n${Object.entries(header)
-        .map(([name, value]) => `${name}: ${value}\r\n`)
-        .join("")}\r\n`,
-    );
+    const lines = Object.entries(header).map(([name, value]) => `${name}: ${value}\r\n`);
+    socket.write(`HTTP/1.1 101 UPGRADED\r\n${lines.join("")}\r\n`);
     await answer.hijack(upgradedConnection(socket)).catch((error: unknown) => {
       this.#report(request, error);
       socket.destroy();
     });
+  }
+
+  /** An error, or a route that has nothing to upgrade: answered as if the upgrade had not been asked for. */
+  async #refuseUpgrade(request: Request, message: IncomingMessage, socket: Duplex, answer: Answer): Promise<void> {
+    const response = new ServerResponse(message);
+    response.shouldKeepAlive = false;
+    // Of a socket it uses what any duplex stream has.
+    response.assignSocket(socket as Socket);
+    response.once("finish", () => socket.end());
+    await respond(message, response, answer, this.#headers).catch((error: unknown) => this.#report(request, error));
   }
 
   async #serve(request: Request, message: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -133,9 +134,8 @@ export class ApiServer {
   }
 
   /** What the route answers; a failure is an answer, too. */
-  async #answer(request: Request, prepare?: () => Promise<void>): Promise<Answer> {
+  async #answer(request: Request): Promise<Answer> {
     try {
-      await prepare?.();
       const match = this.#router.find(request.method, request.path);
       if (match === undefined) return { status: 404, json: { message: "page not found" } };
       request.params = match.params;
@@ -157,10 +157,6 @@ export class ApiServer {
     const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
     this.#log(`${request.method} ${request.path}: ${detail}`);
   }
-}
-
-async function* bodyOf(body: () => Uint8Array): AsyncGenerator<Uint8Array> {
-  yield body();
 }
 
 function refuseGarbage(socket: Duplex): void {
