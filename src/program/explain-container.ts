@@ -144,7 +144,7 @@ function outsideLines(op: Op, { paths, hostSockets }: SlotTable, root: string): 
     case "netlink": {
       const isHosts = hostSockets.has(op.slot);
       return op.shell.map((line) =>
-        isHosts ? `nsenter --net=/proc/self/fd/9 ${line.replaceAll("$pid", "$$")}` : line,
+        isHosts ? `nsenter --net=/proc/self/fd/9 ${line.replaceAll("$pid", () => "$$")}` : line,
       );
     }
     case "setDomainname":
