@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { digestOf } from "../oci/digest.ts";
 
@@ -21,10 +22,18 @@ export class FakeRegistry {
     return `127.0.0.1:${this.#port}`;
   }
 
-  async open(): Promise<void> {
-    const server = createServer((request, response) => {
+  /** One that speaks TLS. */
+  static async openTls(certificate: { readonly key: Buffer; readonly cert: Buffer }): Promise<FakeRegistry> {
+    const registry = new FakeRegistry();
+    await registry.open(certificate);
+    return registry;
+  }
+
+  async open(certificate?: { readonly key: Buffer; readonly cert: Buffer }): Promise<void> {
+    const answer = (request: IncomingMessage, response: ServerResponse) => {
       this.#answer(request, response).catch((error: unknown) => response.destroy(error as Error));
-    });
+    };
+    const server = certificate === undefined ? createServer(answer) : createTlsServer(certificate, answer);
     this.#server = server;
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     this.#port = (server.address() as AddressInfo).port;

@@ -13,12 +13,13 @@ import { ImageStore, type StoredImage } from "./image-store.ts";
 import type { LayerSink } from "./layer-sink.ts";
 import { Layers, layersOf } from "./layers.ts";
 import { loadArchive } from "./load.ts";
+import { isLoopback } from "./loopback.ts";
 import { type Report, reporting } from "./progress.ts";
 import { pullImage } from "./pull.ts";
 import { pushImage } from "./push.ts";
 import { deleteUnused, type ImageParts, register } from "./register.ts";
 import type { RegistryLogin } from "./registry-auth.ts";
-import { isLoopback, Registry } from "./registry-client.ts";
+import { Registry } from "./registry-client.ts";
 import { deleteImage, type Removed, removeImage } from "./remove.ts";
 import { saveArchive } from "./save.ts";
 

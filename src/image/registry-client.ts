@@ -27,12 +27,6 @@ const maxRetryAfterMs = 60_000;
 const defaultRetryDelaysMs = [500, 1000, 2000, 4000];
 const acceptedManifests = [mediaTypes.manifest, mediaTypes.index, mediaTypes.dockerManifest, mediaTypes.dockerIndex];
 
-/** A registry that only this host can reach may speak plain HTTP, as with Docker. */
-export function isLoopback(domain: string): boolean {
-  const host = domain.replace(/:\d+$/, "");
-  return host === "localhost" || /^127(\.\d{1,3}){3}$/.test(host) || host === "[::1]";
-}
-
 /** One repository of a registry, spoken to by the distribution protocol. */
 export class Registry {
   readonly #reference: Reference;

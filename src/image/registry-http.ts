@@ -1,14 +1,16 @@
 import {
   type ClientRequest,
+  Agent as HttpAgent,
   request as httpRequest,
   type IncomingHttpHeaders,
   type IncomingMessage,
   type RequestOptions,
 } from "node:http";
-import { request as httpsRequest } from "node:https";
+import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { messageOf, OnggiError } from "../base/error.ts";
+import { isLoopback } from "./loopback.ts";
 
 export interface HttpRequest {
   readonly method: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
@@ -27,6 +29,12 @@ export interface HttpResponse {
   /** Must be read or destroyed. */
   readonly body: IncomingMessage;
 }
+
+/** Go through the proxies that `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` name. */
+const proxied = {
+  http: new HttpAgent({ keepAlive: true, proxyEnv: process.env }),
+  https: new HttpsAgent({ keepAlive: true, proxyEnv: process.env }),
+};
 
 const idleTimeoutMs = 60_000;
 const maxRedirects = 8;
@@ -93,6 +101,7 @@ async function sendOnce({ method, url, headers, body, verifyTls, signal }: HttpR
     headers: { "user-agent": userAgent, ...lengthOf(body, method), ...headers },
     timeout: idleTimeoutMs,
     ...(isTls ? { rejectUnauthorized: verifyTls } : {}),
+    ...(isLoopback(url.host) ? {} : { agent: isTls ? proxied.https : proxied.http }),
     ...(signal === undefined ? {} : { signal }),
   };
   const outgoing = isTls ? httpsRequest(url, options) : httpRequest(url, options);

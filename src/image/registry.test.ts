@@ -1,17 +1,20 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { digestOf } from "../oci/digest.ts";
 import { mediaTypes } from "../oci/manifest.ts";
+import { parseReference } from "../oci/reference.ts";
 import { FakeRegistry, refuse } from "./fake-registry.ts";
 import type { Progress } from "./image-info.ts";
 import { type Images, openImages } from "./images.ts";
+import { isLoopback } from "./loopback.ts";
 import { MemorySink } from "./memory-sink.ts";
 import { parseChallenge } from "./registry-auth.ts";
-import { isLoopback } from "./registry-client.ts";
+import { Registry } from "./registry-client.ts";
 import { tarEntry } from "./tar-entry.ts";
 import { encodeTarHeader, tarEnd, tarPadding } from "./tar-writer.ts";
 
@@ -221,6 +224,28 @@ describe("pull", () => {
   });
 });
 
+describe("a registry behind TLS", {
+  skip: spawnSync("openssl", ["version"]).status === 0 ? false : "needs openssl",
+}, () => {
+  it("is refused for a certificate that nobody vouches for, unless it is insecure", async () => {
+    const secure = await FakeRegistry.openTls(certificate(root));
+    try {
+      secure.addManifest("a", "1", { config: {} }, "x");
+      const reference = parseReference(`${secure.host}/a:1`);
+      const strict = new Registry(reference, { insecure: false, retryDelaysMs: [] });
+      await assert.rejects(strict.manifest("1"), {
+        code: "unavailable",
+        message: /^Get "https:.*tls: failed to verify certificate/,
+        hint: /CA/,
+      });
+      const lenient = new Registry(reference, { insecure: true, retryDelaysMs: [] });
+      assert.equal((await lenient.manifest("1")).mediaType, "x");
+    } finally {
+      await secure.close();
+    }
+  });
+});
+
 describe("push", () => {
   it("gives back what was pulled byte for byte, and takes over what the registry has elsewhere", async () => {
     const { manifest } = publish();
@@ -308,6 +333,16 @@ describe("isLoopback", () => {
     );
   });
 });
+
+function certificate(folder: string): { key: Buffer; cert: Buffer } {
+  const [key, cert] = [join(folder, "key.pem"), join(folder, "cert.pem")];
+  const { status, stderr } = spawnSync("openssl", [
+    ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"],
+    ...["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert],
+  ]);
+  assert.equal(status, 0, String(stderr));
+  return { key: readFileSync(key), cert: readFileSync(cert) };
+}
 
 function assertNothingKept(): void {
   assert.deepEqual(readdirSync(join(root, "blobs/sha256")), []);
