@@ -219,7 +219,7 @@ export class LayerOps implements TarVisitor {
       this.#add({ op: "setxattr", path: place, name: "trusted.overlay.opaque", value: Buffer.from("y") });
       return;
     }
-    if (directory === "" || this.#tree.children(directory).length > 0) {
+    if (directory === "" || this.#tree.children(directory).size > 0) {
       throw new OnggiError("unsupported", `the layer makes ${place} opaque after filling it`, {
         hint: "This storage driver can't do that; use the overlay driver.",
       });
@@ -258,11 +258,7 @@ export class LayerOps implements TarVisitor {
     if (before === undefined && this.#style === "overlay") return;
     const isTree = before === undefined || before.kind === "directory";
     this.#add({ op: "remove", path, ...(isTree ? { recursive: true } : {}), ignore: ["ENOENT"] });
-    this.#tree.delete(path);
-    if (before?.kind !== "directory") return;
-    for (const below of [...this.#directories.keys()]) {
-      if (below === path || below.startsWith(`${path}/`)) this.#directories.delete(below);
-    }
+    for (const gone of this.#tree.delete(path)) this.#directories.delete(gone);
   }
 
   /** Of the layers below a folder stays and anything else goes; an empty one may be made again. */

@@ -5,6 +5,7 @@ export type LayerNode =
   | { readonly kind: "symlink"; readonly target: string };
 
 const maxLinks = 40;
+const noNames: ReadonlySet<string> = new Set();
 
 /**
  * What a layer has made so far, by path.
@@ -14,29 +15,40 @@ const maxLinks = 40;
  */
 export class LayerTree {
   readonly #nodes = new Map<string, LayerNode>();
+  /** Names in a folder, by the folder's path; the root is "". */
+  readonly #names = new Map<string, Set<string>>();
 
   get(path: string): LayerNode | undefined {
     return this.#nodes.get(path);
   }
 
   set(path: string, node: LayerNode): void {
+    const slash = path.lastIndexOf("/");
+    const isNew = slash !== -1 && !this.#nodes.has(path);
     this.#nodes.set(path, node);
+    if (!isNew) return;
+    const parent = path.slice(0, slash);
+    const names = this.#names.get(parent);
+    if (names === undefined) this.#names.set(parent, new Set([path.slice(slash + 1)]));
+    else names.add(path.slice(slash + 1));
   }
 
-  /** Forgets a path and, of a folder, all below it. */
-  delete(path: string): void {
-    const node = this.#nodes.get(path);
-    this.#nodes.delete(path);
-    if (node?.kind !== "directory") return;
-    for (const below of [...this.#nodes.keys()]) if (below.startsWith(`${path}/`)) this.#nodes.delete(below);
+  /** Forgets a path and, of a folder, all below it. @returns all that went */
+  delete(path: string): readonly string[] {
+    const gone = [path];
+    for (let index = 0; index < gone.length; index++) {
+      const at = gone[index] ?? "";
+      for (const name of this.children(at)) gone.push(`${at}/${name}`);
+      this.#nodes.delete(at);
+      this.#names.delete(at);
+    }
+    this.#names.get(path.slice(0, path.lastIndexOf("/")))?.delete(path.slice(path.lastIndexOf("/") + 1));
+    return gone;
   }
 
   /** Names of what lies directly in a folder. */
-  children(path: string): readonly string[] {
-    const prefix = `${path}/`;
-    return [...this.#nodes.keys()]
-      .filter((one) => one.startsWith(prefix) && !one.includes("/", prefix.length))
-      .map((one) => one.slice(prefix.length));
+  children(path: string): ReadonlySet<string> {
+    return this.#names.get(path) ?? noNames;
   }
 
   /**

@@ -21,7 +21,7 @@ export interface TarVisitor {
 
 const maxExtendedHeader = 1 << 20;
 const maxPathBytes = 4096;
-const maxEntries = 20_000_000;
+const maxEntries = 4_000_000;
 const nsPerSecond = 1_000_000_000n;
 const noRecords: PaxRecords = new Map();
 
