@@ -1,3 +1,4 @@
+import { defaultDeviceRules } from "../cgroup/devices.ts";
 import type { Device, LinuxResources } from "../oci/runtime-spec.ts";
 import type { Resources } from "./model.ts";
 
@@ -9,24 +10,6 @@ export interface ContainerDevice extends Device {
 }
 
 type DeviceRule = NonNullable<LinuxResources["devices"]>[number];
-
-const allow = (type: string, major: number | undefined, minor: number | undefined, access: string): DeviceRule => ({
-  allow: true,
-  type,
-  ...(major === undefined ? {} : { major }),
-  ...(minor === undefined ? {} : { minor }),
-  access,
-});
-
-/** Every container may make nodes, and use those that it has by default: null, zero, full, random, urandom, tty, console, ptmx, pts. */
-const defaultRules: readonly DeviceRule[] = [
-  { allow: false, access: "rwm" },
-  allow("c", undefined, undefined, "m"),
-  allow("b", undefined, undefined, "m"),
-  ...[3, 5, 7, 8, 9].map((minor) => allow("c", 1, minor, "rwm")),
-  ...[0, 1, 2].map((minor) => allow("c", 5, minor, "rwm")),
-  allow("c", 136, undefined, "rwm"),
-];
 
 /** Limits of a container in the runtime-spec's words. */
 export function specResources(
@@ -52,7 +35,7 @@ export function specResources(
     mems: wishes.cpusetMems,
   });
   return {
-    devices: privileged ? [{ allow: true, access: "rwm" }] : [...defaultRules, ...devices.map(deviceRule)],
+    devices: privileged ? [{ allow: true, access: "rwm" }] : [...defaultDeviceRules, ...devices.map(deviceRule)],
     ...(Object.keys(memory).length === 0 ? {} : { memory }),
     ...(Object.keys(cpu).length === 0 ? {} : { cpu }),
     ...(pidsLimit > 0 ? { pids: { limit: pidsLimit } } : {}),
@@ -61,7 +44,7 @@ export function specResources(
 }
 
 function deviceRule({ type, major, minor, permissions }: ContainerDevice): DeviceRule {
-  return allow(type === "b" ? "b" : "c", major, minor, permissions);
+  return { allow: true, type: type === "b" ? "b" : "c", major, minor, access: permissions };
 }
 
 type Defined<T> = { [Key in keyof T]?: NonNullable<T[Key]> };

@@ -84,7 +84,7 @@ function perlOf(op: Op): string[] | undefined {
 }
 
 /** PID 1 forwards signals, reaps, and ends as the program does. */
-const initLines = String.raw`
+const initLines = `
 if (my $program = fork) {
   for my $name (qw(HUP INT QUIT TERM USR1 USR2 WINCH)) { $SIG{$name} = sub { kill $name, $program } }
   for (;;) {

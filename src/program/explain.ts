@@ -78,7 +78,7 @@ export function explain(program: Program, { id, name, image }: ExplainMeta): str
   return lines.join("\n");
 }
 
-const functions = String.raw`
+const functions = `
 # at PATH: where a path of the container lies now; links are followed as if its root were / already.
 at() {
   local rest=$1 here='' part link count=0

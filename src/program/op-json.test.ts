@@ -7,7 +7,13 @@ describe("opsToJson", () => {
   it("comes back the same through text", () => {
     const ops: readonly Op[] = [
       { op: "remove", path: "/sys/fs/cgroup/onggi/a", ignore: ["ENOENT"] },
-      { op: "netlink", slot: "nft", messages: Buffer.from([0, 255, 7]), patches: [{ offset: 4, slot: "ns" }], shell: ["nft delete"] },
+      {
+        op: "netlink",
+        slot: "nft",
+        messages: Buffer.from([0, 255, 7]),
+        patches: [{ offset: 4, slot: "ns" }],
+        shell: ["nft delete"],
+      },
       { op: "capset", effective: 2n ** 40n, permitted: 0n, inheritable: 0n },
     ];
 

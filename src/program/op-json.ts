@@ -8,7 +8,10 @@ export function opsToJson(ops: readonly Op[]): unknown {
 /** Reads what {@link opsToJson} wrote; the text comes from a file of our own, so its shape isn't checked again. */
 export function opsFromJson(json: unknown): readonly Op[] {
   if (!Array.isArray(json)) throw new TypeError("a list of ops was expected");
-  return json.map((op: object) => Object.fromEntries(Object.entries(op).map(([key, value]) => [key, valueFromJson(value)])) as unknown as Op);
+  return json.map(
+    (op: object) =>
+      Object.fromEntries(Object.entries(op).map(([key, value]) => [key, valueFromJson(value)])) as unknown as Op,
+  );
 }
 
 function valueToJson(value: unknown): unknown {

@@ -15,8 +15,20 @@ export interface Tolerance {
 }
 
 export type ErrnoName =
-  | "EPERM" | "ENOENT" | "EACCES" | "EBUSY" | "EEXIST" | "ENOTDIR" | "EINVAL" | "EROFS" | "ENOTEMPTY"
-  | "EOPNOTSUPP" | "ENOSYS" | "ENODEV" | "ESRCH" | "EXDEV";
+  | "EPERM"
+  | "ENOENT"
+  | "EACCES"
+  | "EBUSY"
+  | "EEXIST"
+  | "ENOTDIR"
+  | "EINVAL"
+  | "EROFS"
+  | "ENOTEMPTY"
+  | "EOPNOTSUPP"
+  | "ENOSYS"
+  | "ENODEV"
+  | "ESRCH"
+  | "EXDEV";
 
 /** A place in a netlink message where the executor writes the number of a slot's descriptor (u32, native order). */
 export interface SlotPatch {
@@ -24,167 +36,204 @@ export interface SlotPatch {
   readonly slot: Slot;
 }
 
-export type Op = (
+export type Op =
   // --- descriptors ---------------------------------------------------------------------------------------------
   /** open(2), close-on-exec. */
-  | { readonly op: "open"; readonly slot: Slot; readonly path: string; readonly flags: number; readonly mode?: number }
-  /** write(2) of the whole data to an open descriptor. */
-  | { readonly op: "writeSlot"; readonly slot: Slot; readonly data: string | Uint8Array }
-  | { readonly op: "closeSlot"; readonly slot: Slot }
-  /** socket(AF_NETLINK, SOCK_RAW, protocol) in the network namespace the step runs in. */
-  | { readonly op: "netlinkSocket"; readonly slot: Slot; readonly protocol: number }
-  /**
-   * Sends one batch of netlink messages and reads answers until the one that asks for an acknowledgement has it;
-   * a negative acknowledgement of any message is the step's errno. `shell` says the same as commands, for explain.
-   */
-  | {
-      readonly op: "netlink";
-      readonly slot: Slot;
-      readonly messages: Uint8Array;
-      readonly patches?: readonly SlotPatch[];
-      readonly shell: readonly string[];
-    }
-  /** pidfd_open(2), refused with ESRCH unless the process's start time (field 22 of /proc/PID/stat) is `startTime`. */
-  | { readonly op: "openProcess"; readonly slot: Slot; readonly pid: number; readonly startTime: bigint }
+  (
+    | {
+        readonly op: "open";
+        readonly slot: Slot;
+        readonly path: string;
+        readonly flags: number;
+        readonly mode?: number;
+      }
+    /** write(2) of the whole data to an open descriptor. */
+    | { readonly op: "writeSlot"; readonly slot: Slot; readonly data: string | Uint8Array }
+    | { readonly op: "closeSlot"; readonly slot: Slot }
+    /** socket(AF_NETLINK, SOCK_RAW, protocol) in the network namespace the step runs in. */
+    | { readonly op: "netlinkSocket"; readonly slot: Slot; readonly protocol: number }
+    /**
+     * Sends one batch of netlink messages and reads answers until the one that asks for an acknowledgement has it;
+     * a negative acknowledgement of any message is the step's errno. `shell` says the same as commands, for explain.
+     */
+    | {
+        readonly op: "netlink";
+        readonly slot: Slot;
+        readonly messages: Uint8Array;
+        readonly patches?: readonly SlotPatch[];
+        readonly shell: readonly string[];
+      }
+    /** pidfd_open(2), refused with ESRCH unless the process's start time (field 22 of /proc/PID/stat) is `startTime`. */
+    | { readonly op: "openProcess"; readonly slot: Slot; readonly pid: number; readonly startTime: bigint }
 
-  // --- process -------------------------------------------------------------------------------------------------
-  | { readonly op: "unshare"; readonly flags: number }
-  | { readonly op: "setns"; readonly slot: Slot; readonly flags: number }
-  | { readonly op: "setHostname"; readonly name: string }
-  | { readonly op: "setDomainname"; readonly name: string }
-  | { readonly op: "setRlimit"; readonly resource: number; readonly soft: bigint; readonly hard: bigint }
-  /** prctl(2) with plain integer arguments. */
-  | { readonly op: "prctl"; readonly option: number; readonly args: readonly [bigint, bigint, bigint, bigint] }
-  /** Drops from the bounding set all capabilities that `keep` (bit n = capability n) doesn't have. */
-  | { readonly op: "boundingSet"; readonly keep: bigint }
-  /** capset(2) of the three sets. */
-  | { readonly op: "capset"; readonly effective: bigint; readonly permitted: bigint; readonly inheritable: bigint }
-  /** PR_CAP_AMBIENT_RAISE of each bit. */
-  | { readonly op: "ambientSet"; readonly raise: bigint }
-  /** setgroups, setresgid, setresuid, in this order. */
-  | { readonly op: "setUser"; readonly uid: number; readonly gid: number; readonly groups: readonly number[] }
-  /** seccomp(SECCOMP_SET_MODE_FILTER): `filter` is an array of struct sock_filter, 8 bytes each. */
-  | { readonly op: "seccomp"; readonly flags: number; readonly filter: Uint8Array }
-  | { readonly op: "umask"; readonly mask: number }
-  | { readonly op: "chdir"; readonly path: string; readonly create?: boolean }
-  | { readonly op: "chroot"; readonly path: string }
-  /** Writes oom_score_adj of the process itself; needs a /proc that shows it, so before the root changes. */
-  | { readonly op: "oomScoreAdj"; readonly value: number }
-  /**
-   * execve(2). A file without a slash is sought along `searchPath`; ENOENT and EACCES are told apart as a shell does.
-   * Descriptors above 2 are close-on-exec already; signals are unblocked and set to default.
-   */
-  | { readonly op: "exec"; readonly file: string; readonly argv: readonly string[]; readonly env: readonly string[]; readonly searchPath: string }
-  /**
-   * Becomes a tiny init: forks, the child goes on with the next steps, the parent (PID 1) forwards signals, reaps, and ends
-   * with the child's status. `--init`.
-   */
-  | { readonly op: "init" }
+    // --- process -------------------------------------------------------------------------------------------------
+    | { readonly op: "unshare"; readonly flags: number }
+    | { readonly op: "setns"; readonly slot: Slot; readonly flags: number }
+    | { readonly op: "setHostname"; readonly name: string }
+    | { readonly op: "setDomainname"; readonly name: string }
+    | { readonly op: "setRlimit"; readonly resource: number; readonly soft: bigint; readonly hard: bigint }
+    /** prctl(2) with plain integer arguments. */
+    | { readonly op: "prctl"; readonly option: number; readonly args: readonly [bigint, bigint, bigint, bigint] }
+    /** Drops from the bounding set all capabilities that `keep` (bit n = capability n) doesn't have. */
+    | { readonly op: "boundingSet"; readonly keep: bigint }
+    /** capset(2) of the three sets. */
+    | { readonly op: "capset"; readonly effective: bigint; readonly permitted: bigint; readonly inheritable: bigint }
+    /** PR_CAP_AMBIENT_RAISE of each bit. */
+    | { readonly op: "ambientSet"; readonly raise: bigint }
+    /** setgroups, setresgid, setresuid, in this order. */
+    | { readonly op: "setUser"; readonly uid: number; readonly gid: number; readonly groups: readonly number[] }
+    /** seccomp(SECCOMP_SET_MODE_FILTER): `filter` is an array of struct sock_filter, 8 bytes each. */
+    | { readonly op: "seccomp"; readonly flags: number; readonly filter: Uint8Array }
+    | { readonly op: "umask"; readonly mask: number }
+    | { readonly op: "chdir"; readonly path: string; readonly create?: boolean }
+    | { readonly op: "chroot"; readonly path: string }
+    /** Writes oom_score_adj of the process itself; needs a /proc that shows it, so before the root changes. */
+    | { readonly op: "oomScoreAdj"; readonly value: number }
+    /**
+     * execve(2). A file without a slash is sought along `searchPath`; ENOENT and EACCES are told apart as a shell does.
+     * Descriptors above 2 are close-on-exec already; signals are unblocked and set to default.
+     */
+    | {
+        readonly op: "exec";
+        readonly file: string;
+        readonly argv: readonly string[];
+        readonly env: readonly string[];
+        readonly searchPath: string;
+      }
+    /**
+     * Becomes a tiny init: forks, the child goes on with the next steps, the parent (PID 1) forwards signals, reaps, and ends
+     * with the child's status. `--init`.
+     */
+    | { readonly op: "init" }
 
-  // --- mounts --------------------------------------------------------------------------------------------------
-  /** mount(2). `target` is created where `create` says so. */
-  | {
-      readonly op: "mount";
-      readonly source: string;
-      readonly target: string;
-      readonly type: string;
-      readonly flags: number;
-      readonly data: string;
-      readonly create?: "dir" | "file";
-    }
-  /**
-   * fsopen, fsconfig, fsmount, move_mount: like mount, with one call an option, so that no page size limits them.
-   * An option without `=` is a flag. `attributes` are MOUNT_ATTR_*.
-   */
-  | {
-      readonly op: "fsmount";
-      readonly type: string;
-      readonly source: string;
-      readonly options: readonly string[];
-      readonly attributes: number;
-      readonly target: string;
-      readonly create?: "dir" | "file";
-    }
-  /** open_tree(OPEN_TREE_CLONE): a detached copy of the mount at `path`, of all below it where `recursive`. */
-  | { readonly op: "openTree"; readonly slot: Slot; readonly path: string; readonly recursive: boolean }
-  /** move_mount of a detached mount to `target`, made first where `create` says so (`like` = as the source is). */
-  | { readonly op: "moveMount"; readonly slot: Slot; readonly target: string; readonly create?: "dir" | "file" | "like" }
-  /** mount_setattr(2) on `target` (or on the detached mount of `slot` with `target` ""). */
-  | {
-      readonly op: "mountAttributes";
-      readonly slot?: Slot;
-      readonly target: string;
-      readonly set: bigint;
-      readonly clear: bigint;
-      readonly propagation: number;
-      readonly recursive: boolean;
-    }
-  | { readonly op: "umount"; readonly target: string; readonly flags: number }
-  | { readonly op: "pivotRoot"; readonly newRoot: string; readonly putOld: string }
-  /** Hides a path: /dev/null over a file, an empty read-only tmpfs over a directory, nothing where it doesn't exist. */
-  | { readonly op: "mask"; readonly path: string }
-  /** Makes a path read-only by a bind mount on itself; nothing where it doesn't exist. */
-  | { readonly op: "readonlyPath"; readonly path: string }
+    // --- mounts --------------------------------------------------------------------------------------------------
+    /** mount(2). `target` is created where `create` says so. */
+    | {
+        readonly op: "mount";
+        readonly source: string;
+        readonly target: string;
+        readonly type: string;
+        readonly flags: number;
+        readonly data: string;
+        readonly create?: "dir" | "file";
+      }
+    /**
+     * fsopen, fsconfig, fsmount, move_mount: like mount, with one call an option, so that no page size limits them.
+     * An option without `=` is a flag. `attributes` are MOUNT_ATTR_*.
+     */
+    | {
+        readonly op: "fsmount";
+        readonly type: string;
+        readonly source: string;
+        readonly options: readonly string[];
+        readonly attributes: number;
+        readonly target: string;
+        readonly create?: "dir" | "file";
+      }
+    /** open_tree(OPEN_TREE_CLONE): a detached copy of the mount at `path`, of all below it where `recursive`. */
+    | { readonly op: "openTree"; readonly slot: Slot; readonly path: string; readonly recursive: boolean }
+    /** move_mount of a detached mount to `target`, made first where `create` says so (`like` = as the source is). */
+    | {
+        readonly op: "moveMount";
+        readonly slot: Slot;
+        readonly target: string;
+        readonly create?: "dir" | "file" | "like";
+      }
+    /** mount_setattr(2) on `target` (or on the detached mount of `slot` with `target` ""). */
+    | {
+        readonly op: "mountAttributes";
+        readonly slot?: Slot;
+        readonly target: string;
+        readonly set: bigint;
+        readonly clear: bigint;
+        readonly propagation: number;
+        readonly recursive: boolean;
+      }
+    | { readonly op: "umount"; readonly target: string; readonly flags: number }
+    | { readonly op: "pivotRoot"; readonly newRoot: string; readonly putOld: string }
+    /** Hides a path: /dev/null over a file, an empty read-only tmpfs over a directory, nothing where it doesn't exist. */
+    | { readonly op: "mask"; readonly path: string }
+    /** Makes a path read-only by a bind mount on itself; nothing where it doesn't exist. */
+    | { readonly op: "readonlyPath"; readonly path: string }
 
-  // --- files ---------------------------------------------------------------------------------------------------
-  | { readonly op: "mkdir"; readonly path: string; readonly mode: number; readonly parents?: boolean }
-  /** Makes or replaces a whole small file. `exclusive` fails with EEXIST instead of replacing. */
-  | {
-      readonly op: "writeFile";
-      readonly path: string;
-      readonly data: string | Uint8Array;
-      readonly mode: number;
-      readonly exclusive?: boolean;
-    }
-  /** Writes to a file that is there (a control file): O_WRONLY without O_CREAT. */
-  | { readonly op: "writeControl"; readonly path: string; readonly data: string }
-  | { readonly op: "symlink"; readonly target: string; readonly path: string }
-  | { readonly op: "link"; readonly target: string; readonly path: string }
-  /** mknod(2) with the mode's file type; the mode is exact, whatever the umask. */
-  | { readonly op: "mknod"; readonly path: string; readonly mode: number; readonly major: number; readonly minor: number }
-  /** fchownat with AT_SYMLINK_NOFOLLOW. */
-  | { readonly op: "chown"; readonly path: string; readonly uid: number; readonly gid: number }
-  | { readonly op: "chmod"; readonly path: string; readonly mode: number }
-  /** utimensat with AT_SYMLINK_NOFOLLOW; nanoseconds since the epoch. */
-  | { readonly op: "utimens"; readonly path: string; readonly atimeNs: bigint; readonly mtimeNs: bigint }
-  | { readonly op: "setxattr"; readonly path: string; readonly name: string; readonly value: Uint8Array }
-  | { readonly op: "rename"; readonly from: string; readonly to: string }
-  /** unlink or rmdir; with `recursive` the whole tree. Missing is ENOENT. A cgroup directory is retried while EBUSY, 2 s at most. */
-  | { readonly op: "remove"; readonly path: string; readonly recursive?: boolean }
-  /** Kills all that is in a cgroup: by `cgroup.kill`, or by pidfds in rounds until `cgroup.procs` is empty, 5 s at most. */
-  | { readonly op: "killCgroup"; readonly path: string }
+    // --- files ---------------------------------------------------------------------------------------------------
+    | { readonly op: "mkdir"; readonly path: string; readonly mode: number; readonly parents?: boolean }
+    /** Makes or replaces a whole small file. `exclusive` fails with EEXIST instead of replacing. */
+    | {
+        readonly op: "writeFile";
+        readonly path: string;
+        readonly data: string | Uint8Array;
+        readonly mode: number;
+        readonly exclusive?: boolean;
+      }
+    /** Writes to a file that is there (a control file): O_WRONLY without O_CREAT. */
+    | { readonly op: "writeControl"; readonly path: string; readonly data: string }
+    | { readonly op: "symlink"; readonly target: string; readonly path: string }
+    | { readonly op: "link"; readonly target: string; readonly path: string }
+    /** mknod(2) with the mode's file type; the mode is exact, whatever the umask. */
+    | {
+        readonly op: "mknod";
+        readonly path: string;
+        readonly mode: number;
+        readonly major: number;
+        readonly minor: number;
+      }
+    /** fchownat with AT_SYMLINK_NOFOLLOW. */
+    | { readonly op: "chown"; readonly path: string; readonly uid: number; readonly gid: number }
+    | { readonly op: "chmod"; readonly path: string; readonly mode: number }
+    /** utimensat with AT_SYMLINK_NOFOLLOW; nanoseconds since the epoch. */
+    | { readonly op: "utimens"; readonly path: string; readonly atimeNs: bigint; readonly mtimeNs: bigint }
+    | { readonly op: "setxattr"; readonly path: string; readonly name: string; readonly value: Uint8Array }
+    | { readonly op: "rename"; readonly from: string; readonly to: string }
+    /** unlink or rmdir; with `recursive` the whole tree. Missing is ENOENT. A cgroup directory is retried while EBUSY, 2 s at most. */
+    | { readonly op: "remove"; readonly path: string; readonly recursive?: boolean }
+    /** Kills all that is in a cgroup: by `cgroup.kill`, or by pidfds in rounds until `cgroup.procs` is empty, 5 s at most. */
+    | { readonly op: "killCgroup"; readonly path: string }
 
-  // --- the monitor's own ---------------------------------------------------------------------------------------
-  /** What the process's descriptors 0 to 2 are. Without `stdin` it reads /dev/null. */
-  | { readonly op: "stdio"; readonly terminal: boolean; readonly stdin: boolean; readonly rows: number; readonly columns: number }
-  /** Opens the container's terminal in its own devpts, makes it the controlling one and 0 to 2. Child part, after the mounts. */
-  | { readonly op: "openTerminal"; readonly path: string }
-  /** Where output is kept. `format` 0 none, 1 frames (`src/engine/log-frames.ts`), 2 Docker's json-file. */
-  | {
-      readonly op: "log";
-      readonly directory: string;
-      readonly name: string;
-      readonly format: number;
-      readonly maxBytes: number;
-      readonly maxFiles: number;
-    }
-  /** The unix socket on which the next engine finds this monitor. */
-  | { readonly op: "listen"; readonly path: string }
-  /** Where the monitor records the exit (JSON, {@link ExitRecord}), before it tells anyone. */
-  | { readonly op: "record"; readonly path: string }
-  /** Counts memory-limit kills: `path` of memory.events (v2) or memory.oom_control (v1), and of the peak's file. */
-  | { readonly op: "oomWatch"; readonly version: 1 | 2; readonly path: string; readonly peakPath: string; readonly usagePath: string }
-  /** Starts the child part: clone3 with CLONE_VM|CLONE_VFORK and these namespace flags. Ends the host part; `intoCgroup` is v2 only. */
-  | { readonly op: "clone"; readonly flags: number; readonly intoCgroup?: Slot }
+    // --- the monitor's own ---------------------------------------------------------------------------------------
+    /** What the process's descriptors 0 to 2 are. Without `stdin` it reads /dev/null. */
+    | {
+        readonly op: "stdio";
+        readonly terminal: boolean;
+        readonly stdin: boolean;
+        readonly rows: number;
+        readonly columns: number;
+      }
+    /** Opens the container's terminal in its own devpts, makes it the controlling one and 0 to 2. Child part, after the mounts. */
+    | { readonly op: "openTerminal"; readonly path: string }
+    /** Where output is kept. `format` 0 none, 1 frames (`src/engine/log-frames.ts`), 2 Docker's json-file. */
+    | {
+        readonly op: "log";
+        readonly directory: string;
+        readonly name: string;
+        readonly format: number;
+        readonly maxBytes: number;
+        readonly maxFiles: number;
+      }
+    /** The unix socket on which the next engine finds this monitor. */
+    | { readonly op: "listen"; readonly path: string }
+    /** Where the monitor records the exit (JSON, {@link ExitRecord}), before it tells anyone. */
+    | { readonly op: "record"; readonly path: string }
+    /** Counts memory-limit kills: `path` of memory.events (v2) or memory.oom_control (v1), and of the peak's file. */
+    | {
+        readonly op: "oomWatch";
+        readonly version: 1 | 2;
+        readonly path: string;
+        readonly peakPath: string;
+        readonly usagePath: string;
+      }
+    /** Starts the child part: clone3 with CLONE_VM|CLONE_VFORK and these namespace flags. Ends the host part; `intoCgroup` is v2 only. */
+    | { readonly op: "clone"; readonly flags: number; readonly intoCgroup?: Slot }
 
-  // --- a worker's own (answers carry data) ---------------------------------------------------------------------
-  /** Reads a whole file of at most `maxBytes`; the answer carries it. */
-  | { readonly op: "readFile"; readonly path: string; readonly maxBytes: number }
-  /** Opens a file for `append`s to come: O_CREAT|O_EXCL|O_NOFOLLOW. */
-  | { readonly op: "createFile"; readonly slot: Slot; readonly path: string; readonly mode: number }
-  /** Appends to it; a run of zeros may be left out with `skip` (bytes of hole before the data). */
-  | { readonly op: "append"; readonly slot: Slot; readonly skip?: number; readonly data: Uint8Array }
-) & Tolerance;
+    // --- a worker's own (answers carry data) ---------------------------------------------------------------------
+    /** Reads a whole file of at most `maxBytes`; the answer carries it. */
+    | { readonly op: "readFile"; readonly path: string; readonly maxBytes: number }
+    /** Opens a file for `append`s to come: O_CREAT|O_EXCL|O_NOFOLLOW. */
+    | { readonly op: "createFile"; readonly slot: Slot; readonly path: string; readonly mode: number }
+    /** Appends to it; a run of zeros may be left out with `skip` (bytes of hole before the data). */
+    | { readonly op: "append"; readonly slot: Slot; readonly skip?: number; readonly data: Uint8Array }
+  ) &
+    Tolerance;
 
 export type OpName = Op["op"];
 
