@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, it } from "node:test";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { isOnggiError } from "../base/error.ts";
 import { digestOf } from "../oci/digest.ts";
+import { mediaTypes } from "../oci/manifest.ts";
 import type { ImageUser } from "./image-info.ts";
 import { type Images, openImages } from "./images.ts";
 import { MemorySink } from "./memory-sink.ts";
@@ -92,6 +93,68 @@ describe("load", () => {
     );
     assert.notEqual((await images.get("app:1")).id, old);
     assert.deepEqual((await images.get(old)).references, []);
+  });
+});
+
+describe("load of an OCI layout", () => {
+  it("follows nested indexes to the image for this host, and takes its name from the annotations", async () => {
+    const images = await open();
+    const files = new Map<string, string | Buffer>();
+    const add = (bytes: string | Buffer, more: object = {}) => {
+      files.set(`blobs/sha256/${digestOf(bytes).slice(7)}`, bytes);
+      return { digest: digestOf(bytes), size: Buffer.byteLength(bytes), ...more };
+    };
+    const layer = tar([["hello", "hello"]]);
+    const manifest = (architecture: string) => {
+      const rootfs = { type: "layers", diff_ids: [digestOf(layer)] };
+      const config = add(JSON.stringify({ architecture, os: "linux", rootfs }), { mediaType: mediaTypes.config });
+      const layers = [add(gzipSync(layer), { mediaType: mediaTypes.layerGzip })];
+      const platform = { os: "linux", architecture };
+      return add(JSON.stringify({ schemaVersion: 2, config, layers }), { mediaType: mediaTypes.manifest, platform });
+    };
+    const attestation = { ...manifest("unknown"), platform: { os: "unknown", architecture: "unknown" } };
+    const [foreign, own] = [manifest("arm64"), manifest("amd64")];
+    const inner = add(JSON.stringify({ schemaVersion: 2, manifests: [foreign, own, attestation] }), {
+      mediaType: mediaTypes.index,
+      annotations: { "io.containerd.image.name": "quay.io/a/b:1", "org.opencontainers.image.ref.name": "1" },
+    });
+    files.set("index.json", JSON.stringify({ schemaVersion: 2, manifests: [inner] }));
+
+    await all(images.load(chunked(tar([...files]))));
+
+    const [image, ...others] = await images.list();
+    assert.deepEqual([image?.references, image?.architecture, others], [["quay.io/a/b:1"], "amd64", []]);
+    // The layer, config and manifest of the one image; of the others nothing.
+    assert.equal(readdirSync(join(root, "blobs/sha256")).length, 3);
+
+    files.delete(`blobs/sha256/${digestOf(gzipSync(layer)).slice(7)}`);
+    await images.remove("quay.io/a/b:1");
+    await assert.rejects(all(images.load(chunked(tar([...files])))), {
+      code: "corrupt",
+      message: /lacks blobs that it names/,
+    });
+    files.set("index.json", JSON.stringify({ schemaVersion: 2, manifests: [foreign] }));
+    await assert.rejects(all(images.load(chunked(tar([...files])))), {
+      code: "invalid",
+      message: /no image for this host/,
+    });
+  });
+
+  it("refuses a blob that isn't what its name says, and a tar of something else", async () => {
+    const images = await open();
+    const swapped = tar([
+      [`blobs/sha256/${digestOf("x").slice(7)}`, "y"],
+      ["index.json", "{}"],
+    ]);
+    await assert.rejects(all(images.load(chunked(swapped))), {
+      code: "corrupt",
+      message: /^blobs\/sha256\/.* is damaged/,
+    });
+    await assert.rejects(all(images.load(chunked(tar([["etc/passwd", "root"]])))), {
+      code: "invalid",
+      message: /neither manifest.json nor index.json/,
+    });
+    assert.deepEqual(readdirSync(join(root, "blobs/sha256")), []);
   });
 });
 
