@@ -55,33 +55,52 @@ static size_t sequence_length(const uint8_t *at, const uint8_t *end) {
   return length;
 }
 
-static const char *put_text(struct output *out, const char *text) {
+static void put_text(struct output *out, const char *text) {
   size_t size = strlen(text);
   memcpy(out->data + out->size, text, size);
   out->size += size;
-  return text;
+}
+
+/* Bytes that are written as they are, whatever stands beside them. */
+static bool is_plain(uint8_t byte) {
+  return byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\' && byte != '<' && byte != '>' && byte != '&';
+}
+
+static void put_bytes(struct output *out, const uint8_t *data, size_t size) {
+  memcpy(out->data + out->size, data, size);
+  out->size += size;
+}
+
+static void put_control(struct output *out, uint8_t byte) {
+  static const char hex[] = "0123456789abcdef";
+  char escape[] = { '\\', 'u', '0', '0', hex[byte >> 4], hex[byte & 15], 0 };
+  switch (byte) {
+    case '"': put_text(out, "\\\""); break;
+    case '\\': put_text(out, "\\\\"); break;
+    case '\n': put_text(out, "\\n"); break;
+    case '\r': put_text(out, "\\r"); break;
+    case '\t': put_text(out, "\\t"); break;
+    default: put_text(out, escape);
+  }
+}
+
+/* U+2028 and U+2029, which end a line for some readers of JSON. */
+static bool is_line_separator(const uint8_t *at, size_t length) {
+  return length == 3 && at[0] == 0xe2 && at[1] == 0x80 && (at[2] == 0xa8 || at[2] == 0xa9);
 }
 
 static void put_escaped(struct output *out, const uint8_t *at, const uint8_t *end) {
-  static const char hex[] = "0123456789abcdef";
   while (at < end) {
-    uint8_t byte = *at;
+    const uint8_t *run = at;
+    while (at < end && is_plain(*at)) at++;
+    put_bytes(out, run, (size_t)(at - run));
+    if (at == end) break;
     size_t length = sequence_length(at, end);
-    if (length == 0) {
-      put_text(out, "\\ufffd");
-      at++;
-    } else if (length == 3 && at[0] == 0xe2 && at[1] == 0x80 && (at[2] == 0xa8 || at[2] == 0xa9)) {
-      put_text(out, at[2] == 0xa8 ? "\\u2028" : "\\u2029");
-      at += 3;
-    } else if (byte >= 0x20 && byte != '"' && byte != '\\' && byte != '<' && byte != '>' && byte != '&' && byte != 0x7f) {
-      memcpy(out->data + out->size, at, length);
-      out->size += length;
-      at += length;
-    } else {
-      char escape[] = { '\\', 'u', '0', '0', hex[byte >> 4], hex[byte & 15], 0 };
-      put_text(out, byte == '"' ? "\\\"" : byte == '\\' ? "\\\\" : byte == '\n' ? "\\n" : byte == '\r' ? "\\r" : byte == '\t' ? "\\t" : escape);
-      at++;
-    }
+    if (length == 0) put_text(out, "\\ufffd");
+    else if (length == 1) put_control(out, *at);
+    else if (is_line_separator(at, length)) put_text(out, at[2] == 0xa8 ? "\\u2028" : "\\u2029");
+    else put_bytes(out, at, length);
+    at += length == 0 ? 1 : length;
   }
 }
 

@@ -95,6 +95,7 @@ static bool read_output(struct monitor *monitor, int stream) {
     log_write(&monitor->log, stream, buffer, (size_t)got);
     tell_log_error(monitor);
     engine_send_output(monitor, stream, buffer, (size_t)got);
+    if ((size_t)got < wanted) break; /* there is no more for now */
   }
   return any;
 }

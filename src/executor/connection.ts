@@ -32,9 +32,20 @@ export class Connection {
     }
   }
 
+  /** Keeps it for later: it doesn't hold the process, and its loss is noticed by {@link isOpen}. */
+  park(): void {
+    this.#socket.on("error", () => {});
+    this.#socket.unref().resume();
+  }
+
+  get isOpen(): boolean {
+    return !this.#socket.destroyed;
+  }
+
   /** `onClose` is called once, when the other side is gone, it sent nonsense, or `close` was called. */
   listen(onFrame: (frame: Frame) => void, onClose: () => void): void {
     const reader = new FrameReader(onFrame);
+    this.#socket.ref();
     this.#socket.on("data", (chunk: Buffer) => {
       try {
         reader.push(chunk);

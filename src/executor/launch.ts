@@ -14,7 +14,7 @@ const SIGKILL = 9;
 
 /** Sends a program over a fresh connection, whose other side becomes a monitor. */
 export async function launch(
-  socketPath: string,
+  open: () => Promise<Connection>,
   program: Program,
   describe: Describe,
   { subscribe = false, signal }: LaunchOptions = {},
@@ -22,7 +22,7 @@ export async function launch(
   signal?.throwIfAborted();
   const payload = encodeProgram(program);
   if (payload.length > maxPayloadBytes) throw new OnggiError("invalid", "the program is larger than 64 MiB");
-  const connection = await openSpawner(socketPath);
+  const connection = await open();
   const started = Promise.withResolvers<ConnectedMonitor>();
   let monitor: ConnectedMonitor | undefined;
   connection.listen(
@@ -94,18 +94,6 @@ export async function reconnect(socketPath: string): Promise<Monitor | undefined
     },
   );
   return hello.promise;
-}
-
-/** @throws OnggiError `unavailable` when nobody listens */
-export async function openSpawner(socketPath: string): Promise<Connection> {
-  try {
-    return await Connection.open(socketPath);
-  } catch (cause) {
-    throw new OnggiError("unavailable", "the executor's spawner doesn't answer", {
-      cause,
-      hint: "It is started again by itself: try again.",
-    });
-  }
 }
 
 function failureOf(program: Program, { type, payload }: Frame, describe: Describe): Error {

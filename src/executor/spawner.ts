@@ -4,6 +4,7 @@ import type { Readable } from "node:stream";
 import { OnggiError } from "../base/error.ts";
 import type { Op, Program } from "../program/op.ts";
 import { shellOf } from "../program/shell.ts";
+import { Connection } from "./connection.ts";
 import type { Executor, LaunchOptions, Monitor, Worker } from "./executor.ts";
 import type { Describe } from "./failed-step.ts";
 import { launch, reconnect } from "./launch.ts";
@@ -30,8 +31,11 @@ export interface ExecutorOptions {
 export async function openExecutor(options: ExecutorOptions): Promise<Executor> {
   const executor = new SpawnerExecutor(options);
   await executor.start();
+  await executor.prepare();
   return executor;
 }
+
+const spareDelayMs = 4;
 
 class SpawnerExecutor implements Executor {
   readonly #options: ExecutorOptions;
@@ -39,6 +43,9 @@ class SpawnerExecutor implements Executor {
   readonly #describe: Describe;
   readonly #lostListeners = new Set<(reason: string) => void>();
   #spawner: Promise<Spawner> | undefined;
+  /** Already accepted, with its process forked: the next start doesn't wait for either. */
+  #spare: Connection | undefined;
+  #spareTimer: NodeJS.Timeout | undefined;
   #closed = false;
 
   constructor(options: ExecutorOptions) {
@@ -59,9 +66,17 @@ class SpawnerExecutor implements Executor {
     }
   }
 
+  /** Has a process ready for the first start. */
+  async prepare(): Promise<void> {
+    await this.#openSpare();
+  }
+
   async launch(program: Program, options?: LaunchOptions): Promise<Monitor> {
-    await this.start();
-    return launch(this.#socketPath, program, this.#describe, options);
+    try {
+      return await launch(() => this.#connect(), program, this.#describe, options);
+    } finally {
+      this.#prepareSpare();
+    }
   }
 
   reconnect(socketPath: string): Promise<Monitor | undefined> {
@@ -69,8 +84,11 @@ class SpawnerExecutor implements Executor {
   }
 
   async work(prelude: readonly Op[]): Promise<Worker> {
-    await this.start();
-    return openWorker(this.#socketPath, prelude, this.#describe);
+    try {
+      return await openWorker(await this.#connect(), prelude, this.#describe);
+    } finally {
+      this.#prepareSpare();
+    }
   }
 
   onSpawnerLost(listener: (reason: string) => void): void {
@@ -80,10 +98,48 @@ class SpawnerExecutor implements Executor {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    clearTimeout(this.#spareTimer);
+    this.#spare?.close();
     await this.#spawner?.then(
       (spawner) => spawner.stop(),
       () => {},
     );
+  }
+
+  /** @throws OnggiError `unavailable` */
+  async #connect(): Promise<Connection> {
+    const spare = this.#spare;
+    this.#spare = undefined;
+    if (spare?.isOpen === true && !this.#closed) return spare;
+    await this.start();
+    try {
+      return await Connection.open(this.#socketPath);
+    } catch (cause) {
+      throw new OnggiError("unavailable", "the executor's spawner doesn't answer", {
+        cause,
+        hint: "It is started again by itself: try again.",
+      });
+    }
+  }
+
+  /** A little later, so that it doesn't compete with the process that is just starting. */
+  #prepareSpare(): void {
+    if (this.#spareTimer !== undefined || this.#closed) return;
+    this.#spareTimer = setTimeout(() => {
+      this.#spareTimer = undefined;
+      // Only a spare: whoever needs a connection is told what hinders it.
+      if (this.#spare?.isOpen !== true) this.#openSpare().catch(() => {});
+    }, spareDelayMs).unref();
+  }
+
+  async #openSpare(): Promise<void> {
+    const spare = await Connection.open(this.#socketPath);
+    if (this.#closed || this.#spare?.isOpen === true) {
+      spare.close();
+      return;
+    }
+    spare.park();
+    this.#spare = spare;
   }
 
   #lost(reason: string): void {

@@ -5,7 +5,6 @@ import type { Connection } from "./connection.ts";
 import type { Worker } from "./executor.ts";
 import { type Describe, stepFailure } from "./failed-step.ts";
 import { type Frame, frameType, maxPayloadBytes } from "./frames.ts";
-import { openSpawner } from "./launch.ts";
 
 /** Batches are cut so that neither side holds much more than this at a time. */
 const batchBytes = 4 * 1024 * 1024;
@@ -13,9 +12,9 @@ const batchOps = 20_000;
 /** The most an op takes besides its data: its path and numbers. */
 const opBytes = 256;
 
-/** Starts a worker; its prelude is done when this resolves. */
-export async function openWorker(socketPath: string, prelude: readonly Op[], describe: Describe): Promise<Worker> {
-  const worker = new ConnectedWorker(await openSpawner(socketPath), describe);
+/** Makes a worker of a fresh connection's other side; its prelude is done when this resolves. */
+export async function openWorker(connection: Connection, prelude: readonly Op[], describe: Describe): Promise<Worker> {
+  const worker = new ConnectedWorker(connection, describe);
   try {
     await worker.begin(prelude);
   } catch (error) {

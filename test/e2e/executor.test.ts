@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   chmodSync,
@@ -16,6 +17,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, describe, it } from "node:test";
@@ -56,9 +58,9 @@ before(async () => {
 });
 
 afterEach(async () => {
-  // The spawner stays; whatever else a test started has to be gone with it.
+  // The spawner stays, with one process ready for the next start; whatever else a test started has to be gone with it.
   await until(
-    () => ownProcesses().length <= 1,
+    () => ownProcesses().length <= 2,
     () =>
       `left: ${ownProcesses()
         .map((pid) => commandLine(pid))
@@ -923,6 +925,33 @@ describe("a worker in a jail", () => {
         return error.index === 1 && error.errno === "ENOENT";
       },
     );
+  });
+});
+
+describe("the decoder", () => {
+  it("survives programs that are nearly right, under the compiler's sanitizers", (test) => {
+    const native = join(import.meta.dirname, "../../native");
+    const made = spawnSync("make", ["-s", "-C", native, "fuzz"], { encoding: "utf8" });
+    if (/cannot find.*(asan|ubsan)/.test(made.stderr)) return test.skip("the compiler has no sanitizers");
+    assert.equal(made.status, 0, made.stderr);
+
+    const { status, stdout, stderr } = spawnSync(join(native, "../build/fuzz-decode"), ["2"], { encoding: "utf8" });
+
+    assert.equal(status, 0, stdout + stderr);
+    assert.match(stdout, /^[1-9]\d* read, [1-9]\d* refused/);
+  });
+
+  it("ends a connection that sends nonsense, and nothing else", async () => {
+    for (const nonsense of ["", "x", "GET / HTTP/1.1\r\n\r\n", "\x04\0\0\0\x01\0\0\0", "\xff".repeat(64)]) {
+      const socket = connect(join(scratch, "spawner.sock"));
+      socket
+        .on("error", () => {})
+        .end(Buffer.from(nonsense, "latin1"))
+        .resume();
+      await new Promise((resolve) => socket.once("close", resolve));
+    }
+
+    assert.equal((await run({ argv: ["true"] })).status, 0);
   });
 });
 
