@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { type FileHandle, open, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { OnggiError } from "./error.ts";
 
 const marker = ".tmp-";
 
@@ -20,9 +21,19 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array, m
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true });
-    throw error;
+    throw diskError(error, path);
   }
   await syncDirectory(dirname(path));
+}
+
+/** A write's error, told as what a user can do something about where the disk is full. */
+export function diskError(error: unknown, path: string): unknown {
+  const code = (error as { code?: unknown } | undefined)?.code;
+  if (code !== "ENOSPC" && code !== "EDQUOT") return error;
+  return new OnggiError("exhausted", `no space left on device: ${path} can't be written`, {
+    cause: error,
+    hint: "Free some space on its file system, for example by removing images and containers, and try again.",
+  });
 }
 
 /** {@link writeFileAtomic} of a value as JSON. */

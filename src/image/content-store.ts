@@ -2,7 +2,7 @@ import { createHash, type Hash, randomBytes } from "node:crypto";
 import { createReadStream, existsSync, readdirSync, statSync, unlinkSync } from "node:fs";
 import { type FileHandle, mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { sweepTemporaryFiles, syncDirectory, temporaryPath } from "../base/atomic-file.ts";
+import { diskError, sweepTemporaryFiles, syncDirectory, temporaryPath } from "../base/atomic-file.ts";
 import { OnggiError } from "../base/error.ts";
 import { type Digest, hexOf, parseDigest } from "../oci/digest.ts";
 
@@ -89,7 +89,10 @@ export class ContentStore {
   /** Starts a blob whose bytes come bit by bit; ends with its commit or abort. */
   async begin(): Promise<Ingest> {
     const path = temporaryPath(join(this.#directory, randomBytes(4).toString("hex")));
-    return new Ingest(this.#directory, path, await open(path, "wx+", 0o600));
+    const file = await open(path, "wx+", 0o600).catch((error: unknown) => {
+      throw diskError(error, this.#directory);
+    });
+    return new Ingest(this.#directory, path, file);
   }
 
   /** Reads a small blob whole. @throws OnggiError `not_found`, `corrupt` when it is larger than `maxBytes` */
@@ -175,7 +178,7 @@ export class Ingest {
       });
     }
     await this.#flush();
-    await this.#file.sync();
+    await this.#file.sync().catch(this.#tell);
     await this.#close();
     await rename(this.#path, join(this.#directory, hexOf(digest)));
     await syncDirectory(this.#directory);
@@ -194,10 +197,18 @@ export class Ingest {
     this.#pending = [];
     this.#pendingBytes = 0;
     if (left === 0) return;
-    const { bytesWritten } = await this.#file.writev(chunks);
-    left -= bytesWritten;
-    if (left > 0) await this.#file.writeFile(Buffer.concat(chunks).subarray(bytesWritten));
+    try {
+      const { bytesWritten } = await this.#file.writev(chunks);
+      left -= bytesWritten;
+      if (left > 0) await this.#file.writeFile(Buffer.concat(chunks).subarray(bytesWritten));
+    } catch (error) {
+      this.#tell(error);
+    }
   }
+
+  readonly #tell = (error: unknown): never => {
+    throw diskError(error, this.#directory);
+  };
 
   async #close(): Promise<void> {
     if (!this.#open) return;

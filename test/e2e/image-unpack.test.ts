@@ -9,6 +9,8 @@ import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import type { Executor } from "../../src/executor/executor.ts";
 import { openExecutor } from "../../src/executor/spawner.ts";
 import { hostImage } from "../../src/image/from-host.ts";
+import { openImages } from "../../src/image/images.ts";
+import { MemorySink } from "../../src/image/memory-sink.ts";
 import { type TarEntry, tarEntry } from "../../src/image/tar-entry.ts";
 import { TarReader } from "../../src/image/tar-reader.ts";
 import { encodeTarHeader, tarEnd, tarPadding } from "../../src/image/tar-writer.ts";
@@ -147,6 +149,29 @@ describe("a layer unpacked by the executor", () => {
       encoding: "utf8",
     });
     assert.equal(stdout, "root\n/tmp\n", stderr);
+  });
+});
+
+describe("images on a full disk", () => {
+  it("say so, and keep nothing of what didn't fit", async () => {
+    const root = join(scratch, "full");
+    mkdirSync(root);
+    assert.equal(spawnSync("mount", ["-t", "tmpfs", "-o", "size=2m", "onggi-unpack-test", root]).status, 0);
+    try {
+      const sink = new MemorySink();
+      const images = await openImages({ root, sink, usedBy: () => [] });
+      const tar = archive([[{ type: "file", path: "layer.tar" }, "x".repeat(4_000_000)]]);
+      async function* chunks() {
+        for (let at = 0; at < tar.length; at += 65_536) yield tar.subarray(at, at + 65_536);
+      }
+      await assert.rejects(Array.fromAsync(images.load(chunks())), {
+        code: "exhausted",
+        message: /^no space left on device/,
+      });
+      assert.deepEqual(readdirSync(join(root, "blobs/sha256")), []);
+    } finally {
+      spawnSync("umount", [root]);
+    }
   });
 });
 
