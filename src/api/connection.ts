@@ -14,8 +14,12 @@ export interface Connection {
 /** How long a client may take to close its side after it was sent all of the output. */
 const lingerMs = 5000;
 
+/** How often a client that sends no more is asked whether it is still there. */
+const probeMs = 2000;
+
 /** A socket after `101 UPGRADED`: raw in both directions. */
 export function upgradedConnection(socket: Duplex): Connection {
+  socket.once("end", () => noticeClose(socket));
   return {
     input: socket,
     output: socket,
@@ -66,4 +70,19 @@ function endGently(socket: Duplex): void {
     socket.once("end", () => socket.destroy());
   });
   socket.resume();
+}
+
+/**
+ * A client that closes altogether looks at first like one that only sends no more, and nothing is told when it closes later. The kernel
+ * tells who writes: of nothing, too.
+ * @see unix(7), EPIPE
+ */
+function noticeClose(socket: Duplex): void {
+  const probe = () => {
+    if (socket.writable) socket.write(new Uint8Array());
+  };
+  probe();
+  const timer = setInterval(probe, probeMs);
+  timer.unref();
+  socket.once("close", () => clearInterval(timer));
 }
