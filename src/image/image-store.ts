@@ -5,7 +5,14 @@ import { sweepTemporaryFiles, syncDirectory, writeJsonAtomic } from "../base/ato
 import { messageOf, OnggiError } from "../base/error.ts";
 import { type ChainId, chainIds, type Digest, hexOf, isDigest } from "../oci/digest.ts";
 import { type ImageConfigFile, parseImageConfig } from "../oci/manifest.ts";
-import { familiarReference, fullReference, parseReference, type Reference, withDefaultTag } from "../oci/reference.ts";
+import {
+  familiarReference,
+  fullReference,
+  parseReference,
+  type Reference,
+  withDefaultTag,
+  withoutIdleTag,
+} from "../oci/reference.ts";
 import type { ContentStore } from "./content-store.ts";
 
 /** What is kept of an image beside its blobs: `images/HEX.json`. */
@@ -84,7 +91,7 @@ export class ImageStore {
 
   /** The image that a name stands for. */
   lookup(reference: Reference): Digest | undefined {
-    return this.#references.get(fullReference(reference));
+    return this.#references.get(fullReference(withoutIdleTag(reference)));
   }
 
   /** All names in use, with what they stand for. */

@@ -70,6 +70,16 @@ describe("pull", () => {
     assert.equal(registry.requests.filter((one) => one.includes("/blobs/")).length, 3);
   });
 
+  it("goes by the digest where there is a tag too", async () => {
+    const { manifest } = publish();
+    const name = `${registry.host}/team/app:latest@${manifest.digest}`;
+    await all(images.pull(name));
+    const info = await images.get(name);
+    assert.deepEqual([info.references, info.repoDigests], [[], [`${registry.host}/team/app@${manifest.digest}`]]);
+    assert.deepEqual((await images.remove(name)).at(0), { untagged: `${registry.host}/team/app@${manifest.digest}` });
+    assert.deepEqual(await images.list(), []);
+  });
+
   it("chooses its platform from an index, and names those there are when its own is missing", async () => {
     const { manifest } = publish();
     const entry = (architecture: string) => ({

@@ -7,6 +7,7 @@ import {
   parseReference,
   type Reference,
   withDefaultTag,
+  withoutIdleTag,
 } from "../oci/reference.ts";
 import type { ImageUser } from "./image-info.ts";
 import type { StoredImage } from "./image-store.ts";
@@ -39,7 +40,7 @@ export async function removeImage(parts: ImageParts, key: string, options: Remov
     }
     checkUse(image, options, { ignoreNames: false, names: parts.store.references(image.id) });
   } else {
-    const reference = withDefaultTag(parseReference(key));
+    const reference = withoutIdleTag(withDefaultTag(parseReference(key)));
     refuseLastName(parts, image, reference, options);
     await untag(parts, image, [reference], removed, options);
     if (reference.digest === undefined)

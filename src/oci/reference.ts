@@ -60,6 +60,11 @@ export function withDefaultTag(reference: Reference): Reference {
   return reference.tag === undefined && reference.digest === undefined ? { ...reference, tag: "latest" } : reference;
 }
 
+/** The reference without its tag where it has a digest, which alone counts then. */
+export function withoutIdleTag({ tag, ...reference }: Reference): Reference {
+  return tag === undefined || reference.digest !== undefined ? reference : { ...reference, tag };
+}
+
 /** `docker.io/library/debian`: registry and repository. */
 export function fullName(reference: Reference): string {
   return `${reference.domain}/${reference.path}`;
