@@ -12,7 +12,8 @@ describe("parseSignal", () => {
   });
 
   it("refuses what is no signal", () => {
-    for (const text of ["", "0", "65", "TERMINATE", "RTMIN-1", "-9"]) assert.throws(() => parseSignal(text), /invalid signal/);
+    for (const text of ["", "0", "65", "TERMINATE", "RTMIN-1", "-9"])
+      assert.throws(() => parseSignal(text), /invalid signal/);
   });
 });
 

@@ -14,7 +14,9 @@ export function parseSignal(text: string): number {
   const name = text.toUpperCase().replace(/^SIG/, "");
   const number = /^\d+$/.test(name) ? Number(name) : (namedSignal(name) ?? realTimeSignal(name));
   if (number === undefined || number < 1 || number > realTimeMax) {
-    throw new OnggiError("invalid", `invalid signal: ${text}`, { hint: "Name one as kill -l lists them, or a number from 1 to 64." });
+    throw new OnggiError("invalid", `invalid signal: ${text}`, {
+      hint: "Name one as kill -l lists them, or a number from 1 to 64.",
+    });
   }
   return number;
 }

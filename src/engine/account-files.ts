@@ -12,11 +12,22 @@ const readAccounts: readonly Op[] = [
 ];
 
 /** Reads the account files of a root that isn't mounted anywhere: a worker shows it to itself alone, and is jailed in it. */
-export async function accountFilesOf(executor: Executor, rootfs: readonly Mount[], staging: string): Promise<AccountFiles> {
+export async function accountFilesOf(
+  executor: Executor,
+  rootfs: readonly Mount[],
+  staging: string,
+): Promise<AccountFiles> {
   const show: Op[] = rootfs.map((mount) =>
     mount.type === "bind"
       ? { op: "mount", source: mount.source, target: staging, type: "", flags: MS_BIND, data: "" }
-      : { op: "fsmount", type: mount.type, source: mount.source, options: mount.options, attributes: 0, target: staging },
+      : {
+          op: "fsmount",
+          type: mount.type,
+          source: mount.source,
+          options: mount.options,
+          attributes: 0,
+          target: staging,
+        },
   );
   return readWith(executor, [
     { op: "unshare", flags: CLONE_NEWNS },

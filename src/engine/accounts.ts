@@ -44,7 +44,8 @@ export class Accounts {
     if (chainId === undefined) return Promise.resolve(noFiles);
     let files = this.#ofImages.get(chainId);
     if (files === undefined) {
-      const read = (mounts: Parameters<typeof accountFilesOf>[1]) => accountFilesOf(this.#executor, mounts, this.#staging);
+      const read = (mounts: Parameters<typeof accountFilesOf>[1]) =>
+        accountFilesOf(this.#executor, mounts, this.#staging);
       files = this.#rootfs.view(`accounts-${chainId.slice(-12)}`, chainId, read);
       this.#ofImages.set(chainId, files);
       files.catch(() => this.#ofImages.delete(chainId));

@@ -13,17 +13,29 @@ export interface ContainerFiles {
 }
 
 export function containerFilesIn(directory: string): ContainerFiles {
-  return { hostname: join(directory, "hostname"), hosts: join(directory, "hosts"), resolvConf: join(directory, "resolv.conf") };
+  return {
+    hostname: join(directory, "hostname"),
+    hosts: join(directory, "hosts"),
+    resolvConf: join(directory, "resolv.conf"),
+  };
 }
 
 /** Their contents by path: anew at each start, since the address and the host's name servers may be others. */
-export function containerFileContents(files: ContainerFiles, record: ContainerRecord, address: ContainerAddress | undefined): Readonly<Record<string, string>> {
+export function containerFileContents(
+  files: ContainerFiles,
+  record: ContainerRecord,
+  address: ContainerAddress | undefined,
+): Readonly<Record<string, string>> {
   const { config, hostname } = record;
   const place = address === undefined ? {} : { address: address.address, gateway: address.gateway };
   return {
     [files.hostname]: `${hostname}\n`,
     [files.hosts]: hostsFile({ hostname, ...pick(config, "domainname", "extraHosts"), ...place }),
-    [files.resolvConf]: resolvConf(readHostResolvConf(), pick(config, "dns", "dnsSearch", "dnsOptions"), config.network === "host" ? "host" : "own"),
+    [files.resolvConf]: resolvConf(
+      readHostResolvConf(),
+      pick(config, "dns", "dnsSearch", "dnsOptions"),
+      config.network === "host" ? "host" : "own",
+    ),
   };
 }
 

@@ -58,7 +58,10 @@ export class ContainerLife {
     this.#follow(container, monitor, launch);
   }
 
-  async stop(container: Container, options: { readonly signal?: string; readonly timeoutSeconds?: number } = {}): Promise<"stopped" | "not_running"> {
+  async stop(
+    container: Container,
+    options: { readonly signal?: string; readonly timeoutSeconds?: number } = {},
+  ): Promise<"stopped" | "not_running"> {
     container.isStopping = true;
     const signal = parseSignal(options.signal ?? container.record.stopSignal);
     const wasRestarting = this.#stopRestarting(container);
@@ -67,7 +70,8 @@ export class ContainerLife {
       if (wasRestarting) await this.#setRecord(container, { stoppedByUser: true, wasRunning: false });
       return wasRestarting ? "stopped" : "not_running";
     }
-    const timeoutSeconds = options.timeoutSeconds ?? container.record.config.stopTimeoutSeconds ?? defaultStopTimeoutSeconds;
+    const timeoutSeconds =
+      options.timeoutSeconds ?? container.record.config.stopTimeoutSeconds ?? defaultStopTimeoutSeconds;
     await this.#setRecord(container, { stoppedByUser: true });
     run.monitor.kill(signal);
     await this.#thaw(container);
@@ -144,13 +148,22 @@ export class ContainerLife {
   async #untilEnd(container: Container, run: Run, resolveExited: () => void): Promise<void> {
     const exit = await run.monitor.exited.catch(() => undefined);
     if (this.#closing && exit === undefined) return;
-    const last = exit === undefined ? await this.#parts.recovery.endLost(container.id, run.launch) : this.#lastOf(container, run, exit);
+    const last =
+      exit === undefined
+        ? await this.#parts.recovery.endLost(container.id, run.launch)
+        : this.#lastOf(container, run, exit);
     run.hasExited = true;
     container.phase = undefined;
-    const restarts = !container.isStopping && !this.#closing && wantsRestart(container.record.config.restart, last.exitCode, container.record.restartCount);
+    const restarts =
+      !container.isStopping &&
+      !this.#closing &&
+      wantsRestart(container.record.config.restart, last.exitCode, container.record.restartCount);
     const saved = this.#setRecord(container, { last, wasRunning: restarts });
     if (restarts) container.phase = "restarting";
-    this.#emit(container, "die", { exitCode: String(last.exitCode), execDuration: String(Math.round((last.finishedAtMs - last.startedAtMs) / 1000)) });
+    this.#emit(container, "die", {
+      exitCode: String(last.exitCode),
+      execDuration: String(Math.round((last.finishedAtMs - last.startedAtMs) / 1000)),
+    });
     container.tellExit();
     resolveExited();
 
@@ -163,7 +176,8 @@ export class ContainerLife {
     container.run = undefined;
     // Not awaited: whoever removes or restarts waits for this run to be finished first.
     if (restarts) this.#restartLater(container, last);
-    else if (container.record.config.autoRemove === true) void container.changes.run(() => this.#parts.autoRemove(container)).catch(() => {});
+    else if (container.record.config.autoRemove === true)
+      void container.changes.run(() => this.#parts.autoRemove(container)).catch(() => {});
   }
 
   #lastOf(container: Container, run: Run, exit: ExitRecord): LastRun {
@@ -184,7 +198,8 @@ export class ContainerLife {
         container.phase = undefined;
       } catch (error) {
         const { last, restartCount, config } = container.record;
-        if (wantsRestart(config.restart, startFailureStatus(error), restartCount)) this.#restartLater(container, { ...last, finishedAtMs: last.startedAtMs });
+        if (wantsRestart(config.restart, startFailureStatus(error), restartCount))
+          this.#restartLater(container, { ...last, finishedAtMs: last.startedAtMs });
         else container.phase = undefined;
       }
     });
@@ -218,7 +233,12 @@ export class ContainerLife {
 
   #emit(container: Container, action: string, attributes: Readonly<Record<string, string>> = {}): void {
     const { name, image, labels } = container.record;
-    this.#parts.events.emit("container", action, container.id, { ...labels, image: image.reference, name, ...attributes });
+    this.#parts.events.emit("container", action, container.id, {
+      ...labels,
+      image: image.reference,
+      name,
+      ...attributes,
+    });
   }
 }
 

@@ -64,7 +64,9 @@ export class ContainerNames {
       const matches = [...this.#byId.values()].filter((container) => container.id.startsWith(key));
       if (matches[0] !== undefined && matches.length === 1) return matches[0];
       if (matches.length > 1) {
-        throw new OnggiError("invalid", `Multiple IDs found with provided prefix: ${key}`, { hint: "Give more of the id." });
+        throw new OnggiError("invalid", `Multiple IDs found with provided prefix: ${key}`, {
+          hint: "Give more of the id.",
+        });
       }
     }
     throw new OnggiError("not_found", `No such container: ${key}`, { hint: "onggi ps -a lists all there are." });

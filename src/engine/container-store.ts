@@ -65,13 +65,16 @@ export class ContainerStore {
   }
 
   loadLaunch(id: string): LaunchRecord | undefined {
-    const json = readJson(join(this.runDirectory(id), "launch.json")) as (LaunchRecord & { teardown: unknown }) | undefined;
+    const json = readJson(join(this.runDirectory(id), "launch.json")) as
+      | (LaunchRecord & { teardown: unknown })
+      | undefined;
     return json === undefined ? undefined : { ...json, teardown: opsFromJson(json.teardown) };
   }
 
   /** Forgets the present run; the record stays. */
   clearLaunch(id: string): void {
-    for (const name of ["launch.json", "exit.json", "monitor.sock"]) rmSync(join(this.runDirectory(id), name), { force: true });
+    for (const name of ["launch.json", "exit.json", "monitor.sock"])
+      rmSync(join(this.runDirectory(id), name), { force: true });
   }
 
   remove(id: string): void {
@@ -105,7 +108,14 @@ export class ContainerStore {
 }
 
 function isRecord(value: unknown, id: string): value is ContainerRecord {
-  return typeof value === "object" && value !== null && "format" in value && value.format === 1 && "id" in value && value.id === id;
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    "format" in value &&
+    value.format === 1 &&
+    "id" in value &&
+    value.id === id
+  );
 }
 
 /** Undefined where there is no file, or none that was written whole. */

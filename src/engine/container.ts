@@ -73,7 +73,9 @@ export class Container {
    */
   runningRun(): Run {
     if (this.run === undefined || this.run.hasExited) {
-      throw new OnggiError("conflict", `container ${this.id} is not running`, { hint: `Start it: onggi start ${this.record.name}` });
+      throw new OnggiError("conflict", `container ${this.id} is not running`, {
+        hint: `Start it: onggi start ${this.record.name}`,
+      });
     }
     return this.run;
   }

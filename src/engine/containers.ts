@@ -3,9 +3,10 @@ import { join } from "node:path";
 import { OnggiError } from "../base/error.ts";
 import { parseSignal } from "../base/signal.ts";
 import { withUndo } from "../base/undo.ts";
+import type { HostFacts } from "../runtime/compile/host-facts.ts";
 import { Container, infoOf } from "./container.ts";
 import { containerFilesIn } from "./container-files.ts";
-import { ContainerLife, lastRunOf, type LifeParts } from "./container-life.ts";
+import { ContainerLife, type LifeParts, lastRunOf } from "./container-life.ts";
 import type { ContainerNames } from "./container-names.ts";
 import { type ContainerRecord, neverRan } from "./container-record.ts";
 import type { ContainersFace } from "./engine.ts";
@@ -15,7 +16,6 @@ import { logFormat } from "./log-frames.ts";
 import { queryLog } from "./log-query.ts";
 import { logPlaceOf, logSettings } from "./log-settings.ts";
 import { mergeImage } from "./merge-image.ts";
-import type { HostFacts } from "../runtime/compile/host-facts.ts";
 import type {
   ContainerConfig,
   ContainerInfo,
@@ -97,14 +97,19 @@ export class Containers implements ContainersFace {
   }
 
   list(): readonly ContainerInfo[] {
-    return [...this.#parts.names.all].map((container) => this.#info(container)).sort((a, b) => b.createdAtMs - a.createdAtMs);
+    return [...this.#parts.names.all]
+      .map((container) => this.#info(container))
+      .sort((a, b) => b.createdAtMs - a.createdAtMs);
   }
 
   start(key: string): Promise<"started" | "already_running"> {
     return this.#life.start(this.#find(key));
   }
 
-  stop(key: string, options?: { readonly signal?: string; readonly timeoutSeconds?: number }): Promise<"stopped" | "not_running"> {
+  stop(
+    key: string,
+    options?: { readonly signal?: string; readonly timeoutSeconds?: number },
+  ): Promise<"stopped" | "not_running"> {
     return this.#life.stop(this.#find(key), options);
   }
 
@@ -120,7 +125,10 @@ export class Containers implements ContainersFace {
     }
     await this.#life.stop(container, options);
     await this.#life.start(container);
-    this.#parts.events.emit("container", "restart", container.id, { name: container.record.name, image: container.record.image.reference });
+    this.#parts.events.emit("container", "restart", container.id, {
+      name: container.record.name,
+      image: container.record.image.reference,
+    });
   }
 
   async remove(key: string, options: { readonly force?: boolean; readonly volumes?: boolean } = {}): Promise<void> {
@@ -140,7 +148,9 @@ export class Containers implements ContainersFace {
     await container.changes.run(() => this.#removeNow(container));
   }
 
-  async prune(accept: (info: ContainerInfo) => boolean): Promise<{ readonly ids: readonly string[]; readonly bytes: number }> {
+  async prune(
+    accept: (info: ContainerInfo) => boolean,
+  ): Promise<{ readonly ids: readonly string[]; readonly bytes: number }> {
     const ids: string[] = [];
     let bytes = 0;
     for (const info of this.list()) {
@@ -179,7 +189,11 @@ export class Containers implements ContainersFace {
       }
       container.record = { ...container.record, name: wanted };
       names.release(old);
-      events.emit("container", "rename", container.id, { name: wanted, oldName: `/${old}`, image: container.record.image.reference });
+      events.emit("container", "rename", container.id, {
+        name: wanted,
+        oldName: `/${old}`,
+        image: container.record.image.reference,
+      });
     });
   }
 
@@ -210,7 +224,10 @@ export class Containers implements ContainersFace {
     if (container.isPaused) {
       throw new OnggiError("conflict", `container ${key} is paused, unpause the container before attach`);
     }
-    const streams = container.session.attach({ ...options, stdin: options.stdin && container.record.config.openStdin === true });
+    const streams = container.session.attach({
+      ...options,
+      stdin: options.stdin && container.record.config.openStdin === true,
+    });
     if (options.logs !== true) return streams;
     const kept = this.logs(key, { stdout: options.stdout, stderr: options.stderr, follow: false, timestamps: false });
     return { ...streams, output: joined(kept, streams.output) };
@@ -224,7 +241,10 @@ export class Containers implements ContainersFace {
         hint: `container ${container.record.name} was made with --log-driver none.`,
       });
     }
-    yield* queryLog(place, query, { isAlive: () => container.run !== undefined, onEnd: (listener) => container.onEnd(listener) });
+    yield* queryLog(place, query, {
+      isAlive: () => container.run !== undefined,
+      onEnd: (listener) => container.onEnd(listener),
+    });
   }
 
   async top(key: string, psArguments: readonly string[]): ReturnType<ContainersFace["top"]> {
@@ -251,7 +271,8 @@ export class Containers implements ContainersFace {
   async createExec(key: string, config: ExecConfig): Promise<string> {
     const container = this.#find(key);
     container.runningRun();
-    if (container.isPaused) throw new OnggiError("conflict", `container ${key} is paused, unpause the container before exec`);
+    if (container.isPaused)
+      throw new OnggiError("conflict", `container ${key} is paused, unpause the container before exec`);
     return this.#execs.create(container, config);
   }
 
@@ -380,7 +401,9 @@ export class Containers implements ContainersFace {
     const problems = validateConfig(config, this.#parts.facts);
     if (problems.length > 0) {
       const hints = problems.flatMap(({ hint }) => hint ?? []);
-      throw new OnggiError("invalid", problems.map(({ message }) => message).join("; "), { hint: hints.join(" ") || undefined });
+      throw new OnggiError("invalid", problems.map(({ message }) => message).join("; "), {
+        hint: hints.join(" ") || undefined,
+      });
     }
     return [];
   }
@@ -394,7 +417,10 @@ function newId(names: ContainerNames): string {
   }
 }
 
-async function* joined(first: AsyncIterable<OutputChunk>, then: AsyncIterable<OutputChunk>): AsyncGenerator<OutputChunk> {
+async function* joined(
+  first: AsyncIterable<OutputChunk>,
+  then: AsyncIterable<OutputChunk>,
+): AsyncGenerator<OutputChunk> {
   yield* first;
   yield* then;
 }

@@ -15,7 +15,9 @@ export interface Places {
   readonly cgroupParent: string;
 }
 
-export function placesFor(options: { readonly root?: string; readonly runRoot?: string; readonly bridge?: string } = {}): Places {
+export function placesFor(
+  options: { readonly root?: string; readonly runRoot?: string; readonly bridge?: string } = {},
+): Places {
   const root = resolve(options.root ?? defaultRoot);
   const isDefault = root === defaultRoot;
   const suffix = createHash("sha256").update(root).digest("hex").slice(0, 8);
@@ -29,7 +31,10 @@ export function placesFor(options: { readonly root?: string; readonly runRoot?: 
 
 /** Makes the directories. @throws OnggiError `denied` naming the one that can't be */
 export function makeRoots({ root, runRoot }: Places): void {
-  for (const [path, flag] of [[root, "--root"], [runRoot, "--run-root"]] as const) {
+  for (const [path, flag] of [
+    [root, "--root"],
+    [runRoot, "--run-root"],
+  ] as const) {
     try {
       mkdirSync(path, { recursive: true, mode: 0o711 });
       // A read-only file system lets an existing directory pass.
@@ -38,7 +43,11 @@ export function makeRoots({ root, runRoot }: Places): void {
       const hint = isErrno(cause, "ENOSPC")
         ? "The disk is full: free some space."
         : `Run as root, or choose a directory that can be written: ${flag} DIRECTORY.`;
-      throw new OnggiError(isErrno(cause, "ENOSPC") ? "exhausted" : "denied", `directory ${path} can't be written: ${messageOf(cause)}`, { cause, hint });
+      throw new OnggiError(
+        isErrno(cause, "ENOSPC") ? "exhausted" : "denied",
+        `directory ${path} can't be written: ${messageOf(cause)}`,
+        { cause, hint },
+      );
     }
   }
 }

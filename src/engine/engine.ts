@@ -30,7 +30,10 @@ export interface ContainersFace {
   /** Attach before `start` and nothing of the output is missed. */
   start(key: string): Promise<"started" | "already_running">;
   /** `timeoutSeconds` undefined: the container's own; -1 waits for ever. */
-  stop(key: string, options?: { readonly signal?: string; readonly timeoutSeconds?: number }): Promise<"stopped" | "not_running">;
+  stop(
+    key: string,
+    options?: { readonly signal?: string; readonly timeoutSeconds?: number },
+  ): Promise<"stopped" | "not_running">;
   kill(key: string, signal?: string): Promise<void>;
   restart(key: string, options?: { readonly signal?: string; readonly timeoutSeconds?: number }): Promise<void>;
   remove(key: string, options?: { readonly force?: boolean; readonly volumes?: boolean }): Promise<void>;
@@ -46,10 +49,16 @@ export interface ContainersFace {
     options?: { readonly signal?: AbortSignal },
   ): Promise<{ readonly exitCode: number; readonly error: string }>;
   /** `logs`: what was kept so far comes first. */
-  attach(key: string, options: { readonly stdin: boolean; readonly stdout: boolean; readonly stderr: boolean; readonly logs?: boolean }): Promise<ProcessStreams>;
+  attach(
+    key: string,
+    options: { readonly stdin: boolean; readonly stdout: boolean; readonly stderr: boolean; readonly logs?: boolean },
+  ): Promise<ProcessStreams>;
   logs(key: string, query: LogQuery): AsyncIterable<OutputChunk>;
   /** Columns and rows as `ps` gives them. */
-  top(key: string, psArguments: readonly string[]): Promise<{ readonly titles: readonly string[]; readonly processes: readonly (readonly string[])[] }>;
+  top(
+    key: string,
+    psArguments: readonly string[],
+  ): Promise<{ readonly titles: readonly string[]; readonly processes: readonly (readonly string[])[] }>;
   stats(key: string): Promise<ContainerStats>;
   /** Bytes of the writable layer and of the whole tree. */
   size(key: string): Promise<{ readonly writableBytes: number; readonly rootfsBytes: number }>;
@@ -74,16 +83,28 @@ export interface ImagesFace {
   /** By reference, id, or unambiguous prefix of an id. */
   get(key: string): Promise<ImageInfo>;
   list(): Promise<readonly ImageInfo[]>;
-  pull(reference: string, options: { readonly platform?: string; readonly login?: RegistryLogin; readonly signal?: AbortSignal }): AsyncIterable<Progress>;
-  push(reference: string, options: { readonly login?: RegistryLogin; readonly signal?: AbortSignal }): AsyncIterable<Progress>;
+  pull(
+    reference: string,
+    options: { readonly platform?: string; readonly login?: RegistryLogin; readonly signal?: AbortSignal },
+  ): AsyncIterable<Progress>;
+  push(
+    reference: string,
+    options: { readonly login?: RegistryLogin; readonly signal?: AbortSignal },
+  ): AsyncIterable<Progress>;
   /** A docker archive or an OCI layout, plain, gzip or zstd. */
   load(archive: AsyncIterable<Uint8Array>, options?: { readonly signal?: AbortSignal }): AsyncIterable<Progress>;
   /** An archive that is docker's and OCI's at once. */
   save(keys: readonly string[], options?: { readonly signal?: AbortSignal }): AsyncIterable<Uint8Array>;
   tag(key: string, reference: string): Promise<void>;
   /** What was untagged and deleted, in Docker's order. */
-  remove(key: string, options?: { readonly force?: boolean; readonly prune?: boolean }): Promise<readonly ({ readonly untagged: string } | { readonly deleted: string })[]>;
-  prune(options: { readonly all: boolean; readonly accept?: (info: ImageInfo) => boolean }): Promise<{ readonly deleted: readonly string[]; readonly bytes: number }>;
+  remove(
+    key: string,
+    options?: { readonly force?: boolean; readonly prune?: boolean },
+  ): Promise<readonly ({ readonly untagged: string } | { readonly deleted: string })[]>;
+  prune(options: {
+    readonly all: boolean;
+    readonly accept?: (info: ImageInfo) => boolean;
+  }): Promise<{ readonly deleted: readonly string[]; readonly bytes: number }>;
   /** Makes an image of the host's own programs. Missing ones are named in the progress. */
   fromHost(options: { readonly reference: string; readonly programs?: readonly string[] }): AsyncIterable<Progress>;
 }
@@ -96,7 +117,13 @@ export interface NetworkInfo {
   readonly gateway: string;
   readonly bridge: string;
   readonly createdAtMs: number;
-  readonly containers: readonly { readonly id: string; readonly name: string; readonly endpointId: string; readonly mac: string; readonly address: string }[];
+  readonly containers: readonly {
+    readonly id: string;
+    readonly name: string;
+    readonly endpointId: string;
+    readonly mac: string;
+    readonly address: string;
+  }[];
 }
 
 export interface NetworksFace {
@@ -106,5 +133,9 @@ export interface NetworksFace {
 
 export interface EventsFace {
   /** Past events from `sinceMs`, then what happens, until `untilMs` or the signal. */
-  subscribe(options: { readonly sinceMs?: number; readonly untilMs?: number; readonly signal?: AbortSignal }): AsyncIterable<EngineEvent>;
+  subscribe(options: {
+    readonly sinceMs?: number;
+    readonly untilMs?: number;
+    readonly signal?: AbortSignal;
+  }): AsyncIterable<EngineEvent>;
 }

@@ -16,9 +16,16 @@ export class Events implements EventsFace {
     for (const listener of this.#listeners) listener(event);
   }
 
-  async *subscribe(options: { readonly sinceMs?: number; readonly untilMs?: number; readonly signal?: AbortSignal }): AsyncGenerator<EngineEvent> {
+  async *subscribe(options: {
+    readonly sinceMs?: number;
+    readonly untilMs?: number;
+    readonly signal?: AbortSignal;
+  }): AsyncGenerator<EngineEvent> {
     const untilMs = options.untilMs ?? Number.POSITIVE_INFINITY;
-    const queue = options.sinceMs === undefined ? [] : this.#past.filter((event) => isBetween(event, options.sinceMs ?? 0, untilMs));
+    const queue =
+      options.sinceMs === undefined
+        ? []
+        : this.#past.filter((event) => isBetween(event, options.sinceMs ?? 0, untilMs));
     let wake = () => {};
     const listener = (event: EngineEvent) => {
       queue.push(event);

@@ -39,7 +39,16 @@ export class Execs {
     const ended = Promise.withResolvers<number>();
     // Whoever wants to know awaits it; nobody needs to.
     ended.promise.catch(() => {});
-    this.#byId.set(id, { id, container, config, session, ended, monitor: undefined, hasStarted: false, exitCode: undefined });
+    this.#byId.set(id, {
+      id,
+      container,
+      config,
+      session,
+      ended,
+      monitor: undefined,
+      hasStarted: false,
+      exitCode: undefined,
+    });
     container.execIds.add(id);
     this.#emit(container, `exec_create: ${config.command.join(" ")}`, id);
     return id;
@@ -59,7 +68,8 @@ export class Execs {
 
   async start(id: string, options: { readonly terminalSize?: readonly [number, number] }): Promise<ProcessStreams> {
     const exec = this.#find(id);
-    if (exec.hasStarted) throw new OnggiError("conflict", `exec ${id} has already run`, { hint: "An exec runs once: create another." });
+    if (exec.hasStarted)
+      throw new OnggiError("conflict", `exec ${id} has already run`, { hint: "An exec runs once: create another." });
     exec.container.runningRun();
     if (exec.container.isPaused) {
       throw new OnggiError("conflict", `container ${exec.container.id} is paused, unpause the container before exec`);
@@ -87,7 +97,8 @@ export class Execs {
 
   resize(id: string, rows: number, columns: number): void {
     const exec = this.#find(id);
-    if (exec.monitor === undefined || exec.exitCode !== undefined) throw new OnggiError("conflict", `exec ${id} is not running`);
+    if (exec.monitor === undefined || exec.exitCode !== undefined)
+      throw new OnggiError("conflict", `exec ${id} is not running`);
     exec.monitor.resize(rows, columns);
   }
 

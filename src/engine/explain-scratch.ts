@@ -16,15 +16,23 @@ export interface Scratch {
  */
 export function scratchIn(directory: string, view: readonly Mount[]): Scratch {
   const lower = view.flatMap((mount) =>
-    mount.type === "bind" ? [`lowerdir=${mount.source}`] : mount.options.filter((option) => option.startsWith("lowerdir")),
+    mount.type === "bind"
+      ? [`lowerdir=${mount.source}`]
+      : mount.options.filter((option) => option.startsWith("lowerdir")),
   );
   const options = [...lower, `upperdir=${join(directory, "upper")}`, `workdir=${join(directory, "work")}`];
   return { directory, rootfs: [{ type: "overlay", source: "overlay", options }] };
 }
 
 /** The program with the steps before and after it that the engine does itself when it runs one. */
-export function withScratch(program: Program, { directory }: Scratch, files: Readonly<Record<string, string>>): Program {
-  const folders = ["", "upper", "work", "root", "log"].map((name): Op => ({ op: "mkdir", path: join(directory, name), mode: 0o755, parents: true }));
+export function withScratch(
+  program: Program,
+  { directory }: Scratch,
+  files: Readonly<Record<string, string>>,
+): Program {
+  const folders = ["", "upper", "work", "root", "log"].map(
+    (name): Op => ({ op: "mkdir", path: join(directory, name), mode: 0o755, parents: true }),
+  );
   const contents = Object.entries(files).map(([path, data]): Op => ({ op: "writeFile", path, data, mode: 0o644 }));
   return {
     host: [...folders, ...contents, ...program.host],

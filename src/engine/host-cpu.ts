@@ -7,6 +7,10 @@ const ticksPerSecond = 100;
 export function hostCpuNs(stat = readFileSync("/proc/stat", "utf8")): number {
   const [line = ""] = stat.split("\n", 1);
   // user nice system idle iowait irq softirq steal; guest times are in user already.
-  const ticks = line.trim().split(/\s+/).slice(1, 9).reduce((sum, field) => sum + Number(field), 0);
+  const ticks = line
+    .trim()
+    .split(/\s+/)
+    .slice(1, 9)
+    .reduce((sum, field) => sum + Number(field), 0);
   return (ticks * 1_000_000_000) / ticksPerSecond;
 }

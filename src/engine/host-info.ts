@@ -17,8 +17,18 @@ export interface HostInfoParts {
 }
 
 /** What `info` shows. */
-export function hostInfo({ facts, root, driver, drivers, containers, images, network, warnings }: HostInfoParts): HostInfo {
-  const count = (statuses: readonly string[]) => containers.filter(({ state }) => statuses.includes(state.status)).length;
+export function hostInfo({
+  facts,
+  root,
+  driver,
+  drivers,
+  containers,
+  images,
+  network,
+  warnings,
+}: HostInfoParts): HostInfo {
+  const count = (statuses: readonly string[]) =>
+    containers.filter(({ state }) => statuses.includes(state.status)).length;
   const running = count(["running", "restarting"]);
   const paused = count(["paused"]);
   return {

@@ -56,7 +56,13 @@ export class Launcher {
         logDirectory: store.directory(record.id),
         staging: this.#parts.staging,
       });
-      const launch: LaunchRecord = { startedAtMs, address, ports: connection?.ports ?? [], paused: false, teardown: program.teardown };
+      const launch: LaunchRecord = {
+        startedAtMs,
+        address,
+        ports: connection?.ports ?? [],
+        paused: false,
+        teardown: program.teardown,
+      };
       store.saveLaunch(record.id, launch);
       writeContainerFiles(containerFileContents(containerFilesIn(store.runDirectory(record.id)), record, address));
       const monitor = await executor.launch(program, { subscribe: container.session.isWatched });
@@ -74,11 +80,15 @@ export class Launcher {
     const { record } = container;
     const user = await accounts.userOfExec(container, config);
     const [rows, columns] = config.terminalSize ?? [0, 0];
-    const program = compileExec(execProcessFor({ config: record.config, exec: config, settings: record, user, facts, hostname: record.hostname }), facts, {
-      target: monitor,
-      join: cgroups.joinSteps(container.id),
-      monitor: [{ op: "stdio", terminal: config.terminal === true, stdin: config.openStdin === true, rows, columns }],
-    });
+    const program = compileExec(
+      execProcessFor({ config: record.config, exec: config, settings: record, user, facts, hostname: record.hostname }),
+      facts,
+      {
+        target: monitor,
+        join: cgroups.joinSteps(container.id),
+        monitor: [{ op: "stdio", terminal: config.terminal === true, stdin: config.openStdin === true, rows, columns }],
+      },
+    );
     return executor.launch(program, { subscribe: true });
   }
 
@@ -92,17 +102,31 @@ export class Launcher {
     const { network, rootfs, runRoot } = this.#parts;
     const { chainId } = record.image;
     if (chainId === undefined) {
-      throw new OnggiError("unsupported", `image ${record.image.reference} has no layers, so there is nothing to show a script for`);
+      throw new OnggiError(
+        "unsupported",
+        `image ${record.image.reference} has no layers, so there is nothing to show a script for`,
+      );
     }
     const key = `explain-${record.id}`;
     const connection = isBridged(record) ? await network.connect(key, portsOf(record)) : undefined;
     try {
-      const scratch = await rootfs.view(key, chainId, async (mounts) => scratchIn(join(runRoot, "explain", record.id.slice(0, 12)), mounts));
+      const scratch = await rootfs.view(key, chainId, async (mounts) =>
+        scratchIn(join(runRoot, "explain", record.id.slice(0, 12)), mounts),
+      );
       const { directory } = scratch;
-      const places = { rootfs: scratch.rootfs, runDirectory: directory, logDirectory: join(directory, "log"), staging: join(directory, "root") };
+      const places = {
+        rootfs: scratch.rootfs,
+        runDirectory: directory,
+        logDirectory: join(directory, "log"),
+        staging: join(directory, "root"),
+      };
       const program = await this.#plan(record, connection, places);
       const files = containerFileContents(containerFilesIn(directory), record, addressOf(connection, network, ""));
-      return explain(withScratch(program, scratch, files), { id: record.id, name: record.name, image: record.image.reference });
+      return explain(withScratch(program, scratch, files), {
+        id: record.id,
+        name: record.name,
+        image: record.image.reference,
+      });
     } finally {
       network.release(key);
     }
@@ -120,7 +144,10 @@ export class Launcher {
     const { accounts, cgroups, facts } = this.#parts;
     const user = await accounts.userOf(record);
     const devices = devicesFor(record.config);
-    return planContainer({ record, user, connection, networkOf: this.#networkOwner(record), devices, ...places }, { cgroups, facts });
+    return planContainer(
+      { record, user, connection, networkOf: this.#networkOwner(record), devices, ...places },
+      { cgroups, facts },
+    );
   }
 
   /** The process whose network namespace is shared, for `container:ID`. */
@@ -129,7 +156,9 @@ export class Launcher {
     if (!network?.startsWith("container:")) return undefined;
     const owner = this.#parts.names.find(network.slice("container:".length));
     if (!owner.isRunning) {
-      throw new OnggiError("conflict", `cannot join network of a non running container: ${owner.id}`, { hint: `Start it first: onggi start ${owner.record.name}` });
+      throw new OnggiError("conflict", `cannot join network of a non running container: ${owner.id}`, {
+        hint: `Start it first: onggi start ${owner.record.name}`,
+      });
     }
     return owner.run?.monitor;
   }
@@ -139,10 +168,16 @@ export class Launcher {
 function portsOf({ config, exposedPorts }: ContainerRecord): readonly PublishedPort[] {
   const mapped: readonly PortMapping[] = config.ports ?? [];
   if (config.publishAll !== true) return mapped;
-  const isMapped = (port: PublishedPort) => mapped.some(({ containerPort, protocol }) => containerPort === port.containerPort && protocol === port.protocol);
+  const isMapped = (port: PublishedPort) =>
+    mapped.some(({ containerPort, protocol }) => containerPort === port.containerPort && protocol === port.protocol);
   const exposed = exposedPorts.map((text): PublishedPort => {
     const [number = "", protocol = "tcp"] = text.split("/");
-    return { containerPort: Number(number), protocol: protocol === "udp" ? "udp" : "tcp", hostAddress: "", hostPort: 0 };
+    return {
+      containerPort: Number(number),
+      protocol: protocol === "udp" ? "udp" : "tcp",
+      hostAddress: "",
+      hostPort: 0,
+    };
   });
   return [...mapped, ...exposed.filter((port) => !isMapped(port))];
 }

@@ -21,7 +21,11 @@ export class Layers implements LayerSink {
     return this.#snapshotter.has(chainId);
   }
 
-  async layer(chainId: ChainId, parent: ChainId | undefined, apply: (worker: LayerWorker) => Promise<void>): Promise<void> {
+  async layer(
+    chainId: ChainId,
+    parent: ChainId | undefined,
+    apply: (worker: LayerWorker) => Promise<void>,
+  ): Promise<void> {
     const key = `unpack-${randomBytes(8).toString("hex")}`;
     await this.#snapshotter.prepare(key, parent, { durable: false });
     try {

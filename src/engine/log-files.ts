@@ -2,7 +2,14 @@ import { existsSync, watch } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { isErrno } from "../base/errno.ts";
-import { type Decoded, decodeFrames, decodeJsonLines, type LogFormat, type LogRecord, logFormat } from "./log-frames.ts";
+import {
+  type Decoded,
+  decodeFrames,
+  decodeJsonLines,
+  type LogFormat,
+  type LogRecord,
+  logFormat,
+} from "./log-frames.ts";
 
 /** Where a container's output is kept: `name`, and `name.1` (before) up to `name.(maxFiles-1)`. */
 export interface LogPlace {
@@ -19,7 +26,10 @@ const readBytes = 1024 * 1024;
  *
  * @param follow - asked at the end of what is there: `"wait"` resolves when there may be more, `"end"` ends
  */
-export async function* readLog(place: LogPlace, follow: () => Promise<"more" | "end">): AsyncGenerator<readonly LogRecord[]> {
+export async function* readLog(
+  place: LogPlace,
+  follow: () => Promise<"more" | "end">,
+): AsyncGenerator<readonly LogRecord[]> {
   const decode = place.format === logFormat.json ? decodeJsonLines : decodeFrames;
   let file = await openOldest(place);
   try {

@@ -57,7 +57,11 @@ export function decodeJsonLines(bytes: Buffer): Decoded {
 function parseJsonLine(line: string): LogRecord {
   try {
     const entry = JSON.parse(line) as { log: string; stream: string; time: string };
-    return { stream: entry.stream === "stderr" ? "stderr" : "stdout", timeNs: parseTimeNs(entry.time), data: Buffer.from(entry.log) };
+    return {
+      stream: entry.stream === "stderr" ? "stderr" : "stdout",
+      timeNs: parseTimeNs(entry.time),
+      data: Buffer.from(entry.log),
+    };
   } catch (cause) {
     throw brokenLog(cause);
   }

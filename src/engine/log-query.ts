@@ -81,7 +81,8 @@ async function linesToSkip(place: LogPlace, query: LogQuery, wanted: (record: Lo
       else unfinished.add(record.stream);
     }
   }
-  if (inTime) unfinished = new Set([...joiner.rest()].filter((line) => isBetween(line, query)).map((line) => line.stream));
+  if (inTime)
+    unfinished = new Set([...joiner.rest()].filter((line) => isBetween(line, query)).map((line) => line.stream));
   return Math.max(0, lines + unfinished.size - (query.tail ?? 0));
 }
 

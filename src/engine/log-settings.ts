@@ -7,7 +7,11 @@ import type { ContainerConfig } from "./model.ts";
 const defaultMaxBytes = 20 * 1024 * 1024;
 const defaultMaxFiles = 5;
 
-const formats: Readonly<Record<string, LogFormat>> = { local: logFormat.frames, "json-file": logFormat.json, none: logFormat.none };
+const formats: Readonly<Record<string, LogFormat>> = {
+  local: logFormat.frames,
+  "json-file": logFormat.json,
+  none: logFormat.none,
+};
 
 const units: Readonly<Record<string, number>> = { "": 1, b: 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 };
 
@@ -26,14 +30,22 @@ export function logSettings(log: ContainerConfig["log"]): LogSettings {
   const driver = log?.driver || "local";
   const format = formats[driver];
   if (format === undefined) {
-    throw new OnggiError("invalid", `logger: no log driver named '${driver}' is registered`, { hint: `There are ${Object.keys(formats).join(", ")}.` });
+    throw new OnggiError("invalid", `logger: no log driver named '${driver}' is registered`, {
+      hint: `There are ${Object.keys(formats).join(", ")}.`,
+    });
   }
   const { "max-size": maxSize, "max-file": maxFile, mode: _mode, compress: _compress, ...others } = log?.options ?? {};
   const [unknown] = Object.keys(others);
   if (unknown !== undefined) {
-    throw new OnggiError("invalid", `unknown log opt '${unknown}' for ${driver} log driver`, { hint: "There are max-size and max-file." });
+    throw new OnggiError("invalid", `unknown log opt '${unknown}' for ${driver} log driver`, {
+      hint: "There are max-size and max-file.",
+    });
   }
-  return { format, maxBytes: maxSize === undefined ? defaultMaxBytes : parseSize(maxSize), maxFiles: maxFile === undefined ? defaultMaxFiles : parseCount(maxFile) };
+  return {
+    format,
+    maxBytes: maxSize === undefined ? defaultMaxBytes : parseSize(maxSize),
+    maxFiles: maxFile === undefined ? defaultMaxFiles : parseCount(maxFile),
+  };
 }
 
 /** Where the monitor writes and `logs` reads. */
@@ -47,14 +59,19 @@ function parseSize(text: string): number {
   const unit = units[match?.[2]?.toLowerCase() ?? "none"];
   const bytes = match === null || unit === undefined ? Number.NaN : Math.floor(Number(match[1]) * unit);
   // A file holds one frame at the least, and a frame is up to one read of the pipe.
-  if (!(bytes >= 1024)) throw new OnggiError("invalid", `invalid value for max-size: "${text}"`, { hint: "Write it as 10m; 1k is the least." });
+  if (!(bytes >= 1024))
+    throw new OnggiError("invalid", `invalid value for max-size: "${text}"`, {
+      hint: "Write it as 10m; 1k is the least.",
+    });
   return bytes;
 }
 
 function parseCount(text: string): number {
   const count = Number(text);
   if (!Number.isInteger(count) || count < 1 || count > 1000) {
-    throw new OnggiError("invalid", `invalid value for max-file: "${text}"`, { hint: "It is a whole number from 1 to 1000." });
+    throw new OnggiError("invalid", `invalid value for max-file: "${text}"`, {
+      hint: "It is a whole number from 1 to 1000.",
+    });
   }
   return count;
 }

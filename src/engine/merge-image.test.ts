@@ -29,7 +29,10 @@ describe("mergeImage", () => {
 
 describe("mergeEnv", () => {
   it("lets later settings win, removes bare names and has a PATH", () => {
-    assert.deepEqual(mergeEnv(["A=1", "B=2"], ["A=3", "B"]), ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "A=3"]);
+    assert.deepEqual(mergeEnv(["A=1", "B=2"], ["A=3", "B"]), [
+      "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+      "A=3",
+    ]);
     assert.deepEqual(mergeEnv(["PATH=/x"], []), ["PATH=/x"]);
   });
 });

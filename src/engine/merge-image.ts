@@ -22,10 +22,13 @@ export interface MergedSettings {
 export function mergeImage(config: ContainerConfig, image: ImageConfig): MergedSettings {
   const ownEntrypoint = config.entrypoint !== undefined;
   const entrypoint = config.entrypoint ?? image.Entrypoint ?? [];
-  const command = config.command !== undefined && config.command.length > 0 ? config.command : ownEntrypoint ? [] : (image.Cmd ?? []);
+  const command =
+    config.command !== undefined && config.command.length > 0 ? config.command : ownEntrypoint ? [] : (image.Cmd ?? []);
   const argv = [...entrypoint, ...command];
   if (argv.length === 0) {
-    throw new OnggiError("invalid", "no command specified", { hint: "The image names none: give one after the image." });
+    throw new OnggiError("invalid", "no command specified", {
+      hint: "The image names none: give one after the image.",
+    });
   }
   return {
     argv,

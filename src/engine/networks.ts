@@ -9,7 +9,11 @@ export class Networks implements NetworksFace {
   readonly #createdAtMs: number;
   readonly #containers: ContainerNames;
 
-  constructor(parts: { readonly bridge: BridgeNetwork; readonly createdAtMs: number; readonly containers: ContainerNames }) {
+  constructor(parts: {
+    readonly bridge: BridgeNetwork;
+    readonly createdAtMs: number;
+    readonly containers: ContainerNames;
+  }) {
     this.#bridge = parts.bridge;
     this.#createdAtMs = parts.createdAtMs;
     this.#containers = parts.containers;
@@ -21,7 +25,9 @@ export class Networks implements NetworksFace {
 
   get(key: string): NetworkInfo {
     const all = this.list();
-    const found = all.find(({ id, name }) => id === key || name === key) ?? all.find(({ id }) => key.length >= 4 && id.startsWith(key));
+    const found =
+      all.find(({ id, name }) => id === key || name === key) ??
+      all.find(({ id }) => key.length >= 4 && id.startsWith(key));
     if (found === undefined) {
       throw new OnggiError("not_found", `network ${key} not found`, { hint: "There are bridge, host and none." });
     }
@@ -34,7 +40,15 @@ export class Networks implements NetworksFace {
       const address = container.isRunning ? container.run?.launch.address : undefined;
       if (address === undefined) return [];
       const { name } = container.record;
-      return [{ id: container.id, name, endpointId: address.endpointId, mac: address.mac, address: `${address.address}/${address.prefixLength}` }];
+      return [
+        {
+          id: container.id,
+          name,
+          endpointId: address.endpointId,
+          mac: address.mac,
+          address: `${address.address}/${address.prefixLength}`,
+        },
+      ];
     });
     return {
       id: bridge.id,
@@ -51,7 +65,13 @@ export class Networks implements NetworksFace {
   #plain(name: "host" | "none", driver: "host" | "null"): NetworkInfo {
     const containers = [...this.#containers.all]
       .filter((container) => container.isRunning && container.record.config.network === name)
-      .map((container) => ({ id: container.id, name: container.record.name, endpointId: container.id, mac: "", address: "" }));
+      .map((container) => ({
+        id: container.id,
+        name: container.record.name,
+        endpointId: container.id,
+        mac: "",
+        address: "",
+      }));
     const id = Buffer.from(name).toString("hex").padEnd(64, "0");
     return { id, name, driver, subnet: "", gateway: "", bridge: "", createdAtMs: this.#createdAtMs, containers };
   }

@@ -42,7 +42,9 @@ export class Observer {
   /** Of a container that doesn't run all is zero. */
   stats(container: Container): ContainerStats {
     const used = container.isRunning ? this.#cgroups.stats(container.id) : nothingUsed;
-    const link = container.isRunning ? this.#network.leases().find(({ containerId }) => containerId === container.id)?.hostLink : undefined;
+    const link = container.isRunning
+      ? this.#network.leases().find(({ containerId }) => containerId === container.id)?.hostLink
+      : undefined;
     const traffic = link === undefined ? undefined : readInterfaceStats(link);
     return {
       readAtMs: Date.now(),

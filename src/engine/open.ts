@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { type Cgroups } from "../cgroup/cgroups.ts";
-import { openCgroups } from "../cgroup/open.ts";
 import { OnggiError } from "../base/error.ts";
+import type { Cgroups } from "../cgroup/cgroups.ts";
+import { openCgroups } from "../cgroup/open.ts";
 import type { Executor } from "../executor/executor.ts";
 import { openExecutor } from "../executor/spawner.ts";
 import { type Images, openImages } from "../image/images.ts";
@@ -83,7 +83,9 @@ export class Engine implements EngineFace, AsyncDisposable {
     makeRoots(places);
     const lock = new RootLock(places.root);
     const binary = options.executorBinary ?? installedExecutor();
-    const executor = await lock.hold(places.root, () => openExecutor({ binary, socketDirectory: places.runRoot, lockFd: lock.fd }));
+    const executor = await lock.hold(places.root, () =>
+      openExecutor({ binary, socketDirectory: places.runRoot, lockFd: lock.fd }),
+    );
     try {
       return new Engine(await assemble(options, places, lock, executor));
     } catch (error) {
@@ -141,7 +143,12 @@ export class Engine implements EngineFace, AsyncDisposable {
   }
 }
 
-async function assemble(options: EngineOptions, places: Places, lock: RootLock, executor: Executor): Promise<EngineParts> {
+async function assemble(
+  options: EngineOptions,
+  places: Places,
+  lock: RootLock,
+  executor: Executor,
+): Promise<EngineParts> {
   const { root, runRoot } = places;
   const facts = readHostFacts();
   const staging = join(runRoot, "root");
@@ -149,7 +156,11 @@ async function assemble(options: EngineOptions, places: Places, lock: RootLock, 
   const events = new Events();
   const names = new ContainerNames();
   const snapshotsRoot = join(root, "snapshots");
-  const snapshotter = await openSnapshotter({ root: snapshotsRoot, driver: options.storageDriver, candidates: storageDrivers });
+  const snapshotter = await openSnapshotter({
+    root: snapshotsRoot,
+    driver: options.storageDriver,
+    candidates: storageDrivers,
+  });
   const rootfs = new Rootfs(snapshotter);
   const cgroups = openCgroups({ parent: places.cgroupParent });
   const network = await openBridgeNetwork({
@@ -162,7 +173,18 @@ async function assemble(options: EngineOptions, places: Places, lock: RootLock, 
   });
   const store = new ContainerStore(root, runRoot);
   const accounts = new Accounts({ executor, rootfs, staging });
-  const launcher = new Launcher({ executor, store, rootfs, cgroups, network, accounts, names, facts, staging, runRoot });
+  const launcher = new Launcher({
+    executor,
+    store,
+    rootfs,
+    cgroups,
+    network,
+    accounts,
+    names,
+    facts,
+    staging,
+    runRoot,
+  });
   const observer = new Observer({ cgroups, network, cpus: facts.cpus });
   const recovery = new Recovery({ executor, cgroups, store });
 
@@ -179,7 +201,18 @@ async function assemble(options: EngineOptions, places: Places, lock: RootLock, 
     const { id, reference, config, chainIds } = await images.resolve(key);
     return { id, reference, config, chainId: chainIds.at(-1) };
   };
-  const containers: Containers = new Containers({ names, store, events, launcher, cgroups, observer, recovery, rootfs, facts, resolveImage });
+  const containers: Containers = new Containers({
+    names,
+    store,
+    events,
+    launcher,
+    cgroups,
+    observer,
+    recovery,
+    rootfs,
+    facts,
+    resolveImage,
+  });
   const repairs = await restore({ containers, store, names, rootfs, cgroups, network, executor });
   const networks = new Networks({ bridge: network, createdAtMs: network.createdAtMs, containers: names });
   const warnings = [...snapshotter.repairs, ...images.repairs, ...repairs];
@@ -194,7 +227,20 @@ async function assemble(options: EngineOptions, places: Places, lock: RootLock, 
       network,
       warnings: [...warnings, ...cgroups.warnings(), ...(await network.warnings())],
     });
-  return { places, lock, executor, cgroups, network, containers, images, networks, events, observer, closeStorage: () => snapshotter.close(), info };
+  return {
+    places,
+    lock,
+    executor,
+    cgroups,
+    network,
+    containers,
+    images,
+    networks,
+    events,
+    observer,
+    closeStorage: () => snapshotter.close(),
+    info,
+  };
 }
 
 /** Takes in the containers there are, and removes what belongs to none. @returns what was done, a sentence each */
@@ -210,7 +256,9 @@ async function restore(parts: {
   const { containers, store, names, rootfs, cgroups, network, executor } = parts;
   const { records, broken } = store.load();
   await containers.restore(records);
-  const done = broken.map((path) => `the record ${path} can't be read: its container is left as it is, unknown to this engine`);
+  const done = broken.map(
+    (path) => `the record ${path} can't be read: its container is left as it is, unknown to this engine`,
+  );
   if (broken.length === 0) {
     const swept = await rootfs.sweep((id) => names.has(id));
     if (swept > 0) done.push(`removed ${swept} snapshots that belonged to no container`);
@@ -237,7 +285,9 @@ function installedExecutor(): string {
   const candidates = [join(import.meta.dirname, "onggi-exec"), join(import.meta.dirname, "../../build/onggi-exec")];
   const found = candidates.find(existsSync);
   if (found === undefined) {
-    throw new OnggiError("unsupported", `the executor isn't built: there is no ${candidates[0]}`, { hint: "Build it: npm run build" });
+    throw new OnggiError("unsupported", `the executor isn't built: there is no ${candidates[0]}`, {
+      hint: "Build it: npm run build",
+    });
   }
   return found;
 }

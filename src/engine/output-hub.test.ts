@@ -17,9 +17,9 @@ describe("OutputHub", () => {
   it("gives every reader all that comes after it opened, in order", async () => {
     const hub = new OutputHub();
     const first = textOf(hub.open(both));
-    hub.push(out("a"));
+    void hub.push(out("a"));
     const second = textOf(hub.open(both));
-    hub.push(err("b"));
+    void hub.push(err("b"));
     hub.end();
 
     assert.deepEqual(await Promise.all([first, second]), ["ab", "b"]);
@@ -28,8 +28,8 @@ describe("OutputHub", () => {
   it("gives a reader only the streams it wants", async () => {
     const hub = new OutputHub();
     const text = textOf(hub.open({ stdout: false, stderr: true }));
-    hub.push(out("a"));
-    hub.push(err("b"));
+    void hub.push(out("a"));
+    void hub.push(err("b"));
     hub.end();
 
     assert.equal(await text, "b");

@@ -29,12 +29,12 @@ export class OutputHub {
 
   /** Gives a chunk to all; the promise, where there is one, resolves when the slowest has room again. */
   push(chunk: OutputChunk): Promise<unknown> | undefined {
-    let waits: Promise<void>[] | undefined;
+    const waits: Promise<void>[] = [];
     for (const reader of this.#readers) {
       const wait = reader.push(chunk);
-      if (wait !== undefined) (waits ??= []).push(wait);
+      if (wait !== undefined) waits.push(wait);
     }
-    return waits === undefined ? undefined : Promise.all(waits);
+    return waits.length === 0 ? undefined : Promise.all(waits);
   }
 
   /** Ends all readers, those to come as well. */

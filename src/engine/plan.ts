@@ -42,7 +42,18 @@ export function planContainer(input: PlanInput, { cgroups, facts }: PlanParts): 
   const { id, config, hostname } = record;
   const network = input.networkOf === undefined ? {} : { networkPath: `/proc/${input.networkOf.pid}/ns/net` };
   const devices = input.devices;
-  const spec = specFor({ id, config, settings: record, user, facts, rootPath: input.staging, hostname, files, devices, ...network });
+  const spec = specFor({
+    id,
+    config,
+    settings: record,
+    user,
+    facts,
+    rootPath: input.staging,
+    hostname,
+    files,
+    devices,
+    ...network,
+  });
   return compile(spec, facts, {
     rootfs: input.rootfs,
     cgroup: cgroups.steps(record.id, spec.linux.resources ?? {}),
@@ -64,7 +75,18 @@ function monitorSteps({ record, runDirectory, logDirectory }: PlanInput): readon
   const settings = logSettings(config.log);
   const { directory, name } = logPlaceOf(logDirectory, record.id, settings);
   const log: readonly Op[] =
-    settings.format === logFormat.none ? [] : [{ op: "log", directory, name, format: settings.format, maxBytes: settings.maxBytes, maxFiles: settings.maxFiles }];
+    settings.format === logFormat.none
+      ? []
+      : [
+          {
+            op: "log",
+            directory,
+            name,
+            format: settings.format,
+            maxBytes: settings.maxBytes,
+            maxFiles: settings.maxFiles,
+          },
+        ];
   return [
     { op: "stdio", terminal: config.terminal === true, stdin: config.openStdin === true, rows, columns },
     ...log,
@@ -73,7 +95,11 @@ function monitorSteps({ record, runDirectory, logDirectory }: PlanInput): readon
   ];
 }
 
-export function addressOf(connection: Connection | undefined, network: { readonly id: string; readonly name: string }, endpointId: string): ContainerAddress | undefined {
+export function addressOf(
+  connection: Connection | undefined,
+  network: { readonly id: string; readonly name: string },
+  endpointId: string,
+): ContainerAddress | undefined {
   if (connection === undefined) return undefined;
   const { address, prefixLength, gateway, mac } = connection;
   return { network: network.name, networkId: network.id, endpointId, address, prefixLength, gateway, mac };
@@ -83,4 +109,3 @@ export function addressOf(connection: Connection | undefined, network: { readonl
 export function isBridged(record: ContainerRecord): boolean {
   return record.config.network === undefined || record.config.network === "bridge";
 }
-

@@ -8,7 +8,10 @@ describe("checkPrivileges", () => {
   });
 
   it("names what a confined root lacks", () => {
-    assert.throws(() => checkPrivileges("Uid:\t0\t0\t0\t0\nCapEff:\t00000000a80425fb\n"), /lacks CAP_NET_ADMIN, CAP_SYS_ADMIN/);
+    assert.throws(
+      () => checkPrivileges("Uid:\t0\t0\t0\t0\nCapEff:\t00000000a80425fb\n"),
+      /lacks CAP_NET_ADMIN, CAP_SYS_ADMIN/,
+    );
   });
 
   it("sends a user to root", () => {

@@ -21,6 +21,8 @@ export function checkPrivileges(status = readFileSync("/proc/self/status", "utf8
   if (missing.length === 0) return;
   const isRoot = /^Uid:\s*\d+\s+0\s/m.test(status);
   throw new OnggiError("denied", `the engine lacks ${missing.join(", ")}`, {
-    hint: isRoot ? "Root has been confined here (a container?): give it these capabilities, as --privileged does." : "Run it as root.",
+    hint: isRoot
+      ? "Root has been confined here (a container?): give it these capabilities, as --privileged does."
+      : "Run it as root.",
   });
 }

@@ -13,7 +13,8 @@ export class ProcessSession {
   #monitor: Monitor | undefined;
   #unsubscribe: (() => void) | undefined;
   #openEnds = 0;
-  #started: { readonly promise: Promise<Monitor>; readonly resolve: (monitor: Monitor) => void } = Promise.withResolvers<Monitor>();
+  #started: { readonly promise: Promise<Monitor>; readonly resolve: (monitor: Monitor) => void } =
+    Promise.withResolvers<Monitor>();
 
   constructor(options: { readonly stdinOnce: boolean }) {
     this.#stdinOnce = options.stdinOnce;

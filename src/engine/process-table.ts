@@ -19,11 +19,15 @@ export async function processTable(
 }
 
 /** Keeps the rows of `ps` output whose PID is one of those given. */
-export function selectProcesses(output: string, pids: ReadonlySet<number>): { titles: string[]; processes: string[][] } {
+export function selectProcesses(
+  output: string,
+  pids: ReadonlySet<number>,
+): { titles: string[]; processes: string[][] } {
   const [header = "", ...rows] = output.split("\n").filter((line) => line !== "");
   const titles = header.trim().split(/\s+/);
   const column = titles.indexOf("PID");
-  if (column < 0) throw new OnggiError("invalid", "Couldn't find PID field in ps output", { hint: "Let the columns include pid." });
+  if (column < 0)
+    throw new OnggiError("invalid", "Couldn't find PID field in ps output", { hint: "Let the columns include pid." });
   const processes = rows.map((row) => splitRow(row, titles.length)).filter((row) => pids.has(Number(row[column])));
   return { titles, processes };
 }
@@ -38,6 +42,9 @@ async function ps(args: readonly string[]): Promise<string> {
   try {
     return (await run("ps", [...args], { maxBuffer: 64 * 1024 * 1024 })).stdout;
   } catch (cause) {
-    throw new OnggiError("unavailable", `ps failed: ${messageOf(cause)}`, { cause, hint: "top needs the host's ps (Debian: procps) and arguments that it knows." });
+    throw new OnggiError("unavailable", `ps failed: ${messageOf(cause)}`, {
+      cause,
+      hint: "top needs the host's ps (Debian: procps) and arguments that it knows.",
+    });
   }
 }

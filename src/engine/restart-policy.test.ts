@@ -13,7 +13,12 @@ describe("wantsRestart", () => {
 
   it("retries failures alone, as often as was said", () => {
     assert.deepEqual(
-      [wantsRestart(policy("on-failure"), 0, 0), wantsRestart(policy("on-failure"), 1, 50), wantsRestart(policy("on-failure", 2), 1, 1), wantsRestart(policy("on-failure", 2), 1, 2)],
+      [
+        wantsRestart(policy("on-failure"), 0, 0),
+        wantsRestart(policy("on-failure"), 1, 50),
+        wantsRestart(policy("on-failure", 2), 1, 1),
+        wantsRestart(policy("on-failure", 2), 1, 2),
+      ],
       [false, true, true, false],
     );
   });
@@ -38,6 +43,9 @@ describe("wantsStartAtBoot", () => {
 
 describe("nextDelayMs", () => {
   it("doubles up to a minute and starts anew after a steady run", () => {
-    assert.deepEqual([nextDelayMs(0, 0), nextDelayMs(100, 5), nextDelayMs(50_000, 5), nextDelayMs(60_000, 20_000)], [100, 200, 60_000, 100]);
+    assert.deepEqual(
+      [nextDelayMs(0, 0), nextDelayMs(100, 5), nextDelayMs(50_000, 5), nextDelayMs(60_000, 20_000)],
+      [100, 200, 60_000, 100],
+    );
   });
 });

@@ -19,7 +19,10 @@ export function wantsRestart(policy: RestartPolicy | undefined, exitCode: number
 }
 
 /** Whether a container starts when the engine comes up and finds it ended: `on-failure` only if it ran when the host went down. */
-export function wantsStartAtBoot(policy: RestartPolicy | undefined, record: { readonly stoppedByUser: boolean; readonly wasRunning: boolean }): boolean {
+export function wantsStartAtBoot(
+  policy: RestartPolicy | undefined,
+  record: { readonly stoppedByUser: boolean; readonly wasRunning: boolean },
+): boolean {
   switch (policy?.name) {
     case "always":
       return record.wasRunning || record.stoppedByUser;

@@ -30,7 +30,11 @@ export class RunningContainer implements AsyncDisposable {
    *
    * @param options.signal - aborts the start, and later kills the container
    */
-  static async start(containers: ContainersFace, config: ContainerConfig, options: { readonly signal?: AbortSignal } = {}): Promise<RunningContainer> {
+  static async start(
+    containers: ContainersFace,
+    config: ContainerConfig,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<RunningContainer> {
     const { signal } = options;
     signal?.throwIfAborted();
     const { id } = await containers.create({ autoRemove: true, ...config });
@@ -78,11 +82,22 @@ export class RunningContainer implements AsyncDisposable {
   }
 
   /** Runs another command in it and collects what it prints. `input` is its stdin. */
-  async exec(command: readonly string[], options: Omit<ExecConfig, "command"> & { readonly input?: Uint8Array | string } = {}): Promise<CommandResult> {
+  async exec(
+    command: readonly string[],
+    options: Omit<ExecConfig, "command"> & { readonly input?: Uint8Array | string } = {},
+  ): Promise<CommandResult> {
     const { input, ...config } = options;
-    const id = await this.#containers.createExec(this.id, { ...config, command, openStdin: input !== undefined || config.openStdin === true });
+    const id = await this.#containers.createExec(this.id, {
+      ...config,
+      command,
+      openStdin: input !== undefined || config.openStdin === true,
+    });
     const streams = await this.#containers.startExec(id);
-    const [output, exitCode] = await Promise.all([collect(streams.output), this.#containers.waitExec(id), feed(streams, input)]);
+    const [output, exitCode] = await Promise.all([
+      collect(streams.output),
+      this.#containers.waitExec(id),
+      feed(streams, input),
+    ]);
     return { exitCode, ...output };
   }
 
@@ -110,7 +125,9 @@ async function removeIfThere(containers: ContainersFace, id: string): Promise<vo
   }
 }
 
-async function collect(output: AsyncIterable<OutputChunk>): Promise<{ readonly stdout: Buffer; readonly stderr: Buffer }> {
+async function collect(
+  output: AsyncIterable<OutputChunk>,
+): Promise<{ readonly stdout: Buffer; readonly stderr: Buffer }> {
   const parts: Record<OutputChunk["stream"], Uint8Array[]> = { stdout: [], stderr: [] };
   for await (const chunk of output) parts[chunk.stream].push(chunk.data);
   return { stdout: Buffer.concat(parts.stdout), stderr: Buffer.concat(parts.stderr) };

@@ -29,7 +29,9 @@ export function resolveUser(user: string, files: AccountFiles, added: readonly s
   const wanted = userPart === "" ? "0" : userPart;
   const entries = parseRows(files.passwd, 7);
   const number = parseId(wanted, "user");
-  const entry = entries.find((row) => row[0] === wanted) ?? entries.find((row) => number !== undefined && Number(row[2]) === number);
+  const entry =
+    entries.find((row) => row[0] === wanted) ??
+    entries.find((row) => number !== undefined && Number(row[2]) === number);
   if (entry === undefined && number === undefined) {
     throw new OnggiError("invalid", `unable to find user ${wanted}: no matching entries in passwd file`, {
       hint: "Name a user that the image has, or a number.",
@@ -75,6 +77,7 @@ function groupId(name: string, groups: readonly string[][]): number {
 function parseId(text: string, what: string): number | undefined {
   if (!/^\d+$/.test(text)) return undefined;
   const id = Number(text);
-  if (id > maxId) throw new OnggiError("invalid", `${what} id ${text} is out of range`, { hint: `Ids go from 0 to ${maxId}.` });
+  if (id > maxId)
+    throw new OnggiError("invalid", `${what} id ${text} is out of range`, { hint: `Ids go from 0 to ${maxId}.` });
   return id;
 }

@@ -5,7 +5,9 @@ import { version } from "./version.ts";
 
 describe("version", () => {
   it("is that of package.json", () => {
-    const json = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
+    const json = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+      version: string;
+    };
     assert.equal(version, json.version);
   });
 });
