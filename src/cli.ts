@@ -1,5 +1,5 @@
 import { main } from "./cli/main.ts";
-import { processIo } from "./cli/process-io.ts";
+import { exit, processIo } from "./cli/process-io.ts";
 
 // Not left to the event loop: reads of a terminal and kept connections would hold it.
-process.exit(await main(process.argv.slice(2), processIo));
+await exit(await main(process.argv.slice(2), processIo));

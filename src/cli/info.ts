@@ -45,8 +45,6 @@ export function infoText(server: InfoBody): string {
     ` Images: ${server.Images}`,
     ` Server Version: ${server.ServerVersion}`,
     ` Storage Driver: ${server.Driver}`,
-    ...server.DriverStatus.map(([key, value]) => `  ${key}: ${value}`),
-    " Storage Drivers:",
     ...drivers,
     ` Logging Driver: ${server.LoggingDriver}`,
     ` Cgroup Driver: ${server.CgroupDriver}`,

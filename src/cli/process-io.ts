@@ -4,12 +4,12 @@ import type { Io, Output } from "./io.ts";
 /** How a shell sees a program that SIGPIPE ended. */
 const brokenPipe = 141;
 
-const watched = new WeakSet<Output>();
+const used = new Set<Output>();
 
 /** A reader that went away (`onggi logs x | head -1`) ends the program quietly. */
 function quietly(output: Output): Output {
-  if (watched.has(output)) return output;
-  watched.add(output);
+  if (used.has(output)) return output;
+  used.add(output);
   output.on("error", (error) => {
     if (errorCode(error) === "EPIPE") process.exit(brokenPipe);
     throw error;
@@ -32,3 +32,11 @@ export const processIo: Io = {
     return process.env;
   },
 };
+
+/** Ends the process once all was written: what a pipe hasn't taken yet, an exit would throw away. */
+export async function exit(status: number): Promise<never> {
+  for (const output of used) {
+    if (output.writableLength > 0) await new Promise((resolve) => output.write("", resolve));
+  }
+  process.exit(status);
+}

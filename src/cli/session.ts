@@ -72,7 +72,7 @@ async function carryInput(input: Input, socket: Socket, detachKeys: string): Pro
   for await (const chunk of input) {
     const { pass, detached } = scanner.scan(typeof chunk === "string" ? Buffer.from(chunk) : chunk);
     if (socket.destroyed) break;
-    if (pass.length > 0) await writeTo(socket, pass);
+    if (pass.length > 0) await write(socket, pass);
     if (detached) {
       socket.destroy();
       return "detached";
@@ -80,11 +80,4 @@ async function carryInput(input: Input, socket: Socket, detachKeys: string): Pro
   }
   socket.end();
   return await new Promise<never>(() => {});
-}
-
-async function writeTo(socket: Socket, data: Uint8Array): Promise<void> {
-  if (socket.write(data)) return;
-  await new Promise<void>((resolve) => {
-    socket.once("drain", resolve).once("close", () => resolve());
-  });
 }
