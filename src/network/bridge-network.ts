@@ -6,10 +6,10 @@ import { OnggiError } from "../base/error.ts";
 import type { Op } from "../program/op.ts";
 import { AddressPool } from "./address-pool.ts";
 import { type Perform, removeBridge, removeFirewall, setUpBridge } from "./bridge-setup.ts";
-import { connectSteps, type Endpoint, teardownSteps } from "./connect-steps.ts";
+import { connectSteps, type Endpoint, lateTeardownSteps } from "./connect-steps.ts";
 import { forwardWarnings } from "./forward-policy.ts";
 import { chooseSubnet } from "./free-subnet.ts";
-import { readBridgeIndex, readLinkIndex, readMtu, readUsedRanges } from "./host-links.ts";
+import { readHasIpv6, readLinkIndex, readLinkIndexOf, readMtu, readUsedRanges } from "./host-links.ts";
 import { HostPorts } from "./host-ports.ts";
 import { type Cidr, formatAddress, formatCidr, macOf, overlap, parseAddress, parseCidr } from "./ipv4.ts";
 import { encodeLease, leasePath, readLeases } from "./lease-file.ts";
@@ -34,6 +34,8 @@ export interface BridgeNetworkOptions {
 
 /** `BR_MAX_PORTS` of the kernel, less the bridge itself. */
 const maxPorts = 1023;
+/** Where the kernel, unless told otherwise, begins to choose ports. */
+const firstEphemeralPort = 32_768;
 
 /**
  * Opens a bridge network, and makes of it on the host what isn't there.
@@ -117,6 +119,7 @@ class Bridge implements BridgeNetwork {
   readonly notes: string[] = [];
   readonly #options: BridgeNetworkOptions;
   readonly #linkIndex = readLinkIndex();
+  readonly #hasIpv6 = readHasIpv6();
   readonly #range: Cidr;
   readonly #pool: AddressPool;
   readonly #hostPorts = new HostPorts();
@@ -148,13 +151,27 @@ class Bridge implements BridgeNetwork {
     this.#connecting.add(containerId);
     try {
       const claimed = ports.length === 0 ? [] : await this.#hostPorts.claim(containerId, ports);
-      const lease = this.#lease(containerId, claimed);
-      const steps = connectSteps(this.#endpoint(lease), bridgeIndex);
-      const { prefixLength } = this.#range;
-      return { ...lease, steps, prefixLength, gateway: this.gateway, mac: macOf(numberOf(lease.address)) };
+      const lease = this.#leaseOrGiveBack(containerId, claimed);
+      return this.#connection(lease, bridgeIndex);
     } finally {
       this.#connecting.delete(containerId);
     }
+  }
+
+  preview(containerId: string, ports: readonly PublishedPort[]): Connection {
+    const chosen = ports.map((port, index) =>
+      port.hostPort === 0 ? { ...port, hostPort: firstEphemeralPort + index } : port,
+    );
+    const known = this.#leases.get(containerId);
+    const address = known === undefined ? this.#freeAddress() : numberOf(known.address);
+    if (known === undefined) this.#pool.free(address);
+    const lease = {
+      containerId,
+      address: formatAddress(address),
+      hostLink: newLinkName(containerId),
+      ports: known?.ports ?? chosen,
+    };
+    return this.#connection(lease, this.#bridgeIndex());
   }
 
   release(containerId: string): void {
@@ -167,7 +184,7 @@ class Bridge implements BridgeNetwork {
 
   teardown(containerId: string): readonly Op[] {
     const lease = this.#leases.get(containerId);
-    return lease === undefined ? [] : teardownSteps(this.#endpoint(lease));
+    return lease === undefined ? [] : lateTeardownSteps(this.#endpoint(lease));
   }
 
   leases(): readonly Lease[] {
@@ -222,22 +239,38 @@ class Bridge implements BridgeNetwork {
     return this.leases().flatMap(publicationsOf);
   }
 
-  #lease(containerId: string, ports: readonly PublishedPort[]): Lease {
-    const address = this.#pool.count < maxPorts ? this.#pool.take() : undefined;
-    if (address === undefined) {
+  #leaseOrGiveBack(containerId: string, ports: readonly PublishedPort[]): Lease {
+    try {
+      return this.#lease(containerId, ports);
+    } catch (error) {
       this.#hostPorts.release(ports);
-      const { count } = this.#pool;
-      const why =
-        count >= maxPorts
-          ? `bridge ${this.bridge} has all its ${maxPorts} ports in use`
-          : `subnet ${this.subnet} has no free address`;
-      throw new OnggiError("exhausted", `network ${this.name} is full: ${why}`, {
-        hint: "Stop containers, or run some without network.",
-      });
+      throw error;
     }
-    const lease = { containerId, address: formatAddress(address), hostLink: newLinkName(containerId), ports };
+  }
+
+  #lease(containerId: string, ports: readonly PublishedPort[]): Lease {
+    const address = formatAddress(this.#freeAddress());
+    const lease = { containerId, address, hostLink: newLinkName(containerId), ports };
     this.#leases.set(containerId, lease);
     return lease;
+  }
+
+  #freeAddress(): number {
+    const isFull = this.#pool.count >= maxPorts;
+    const address = isFull ? undefined : this.#pool.take();
+    if (address !== undefined) return address;
+    const why = isFull
+      ? `bridge ${this.bridge} has all its ${maxPorts} ports in use`
+      : `subnet ${this.subnet} has no free address`;
+    throw new OnggiError("exhausted", `network ${this.name} is full: ${why}`, {
+      hint: "Stop containers, or run some without network.",
+    });
+  }
+
+  #connection(lease: Lease, bridgeIndex: number): Connection {
+    const steps = connectSteps(this.#endpoint(lease), bridgeIndex);
+    const { prefixLength } = this.#range;
+    return { ...lease, steps, prefixLength, gateway: this.gateway, mac: macOf(numberOf(lease.address)) };
   }
 
   #endpoint(lease: Lease): Endpoint {
@@ -249,6 +282,7 @@ class Bridge implements BridgeNetwork {
       address: numberOf(lease.address),
       hostLink: lease.hostLink,
       linkIndex: this.#linkIndex,
+      hasIpv6: this.#hasIpv6,
       publications: publicationsOf(lease),
       leasePath: leasePath(this.#options.runRoot, lease.address),
       lease: encodeLease(lease),
@@ -256,7 +290,7 @@ class Bridge implements BridgeNetwork {
   }
 
   #bridgeIndex(): number {
-    const index = readBridgeIndex(this.bridge);
+    const index = readLinkIndexOf(this.bridge);
     if (index !== undefined) return index;
     throw new OnggiError("unavailable", `bridge ${this.bridge} is not there any more`, {
       hint: "Somebody removed it; restart Onggi's daemon to have it made again.",

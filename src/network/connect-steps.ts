@@ -3,9 +3,9 @@ import type { Op, Steps } from "../program/op.ts";
 import { forgetFlowsOf, forgetFlowsTo } from "./conntrack.ts";
 import { broadcast, type Cidr, formatAddress, macBytes, macOf } from "./ipv4.ts";
 import { loopbackIndex } from "./loopback.ts";
-import { encodeMessages, type Message, netlinkNetfilter, netlinkRoute } from "./netlink.ts";
+import { type EncodedMessages, encodeMessages, type Message, netlinkNetfilter, netlinkRoute } from "./netlink.ts";
 import { encodeTransaction } from "./nf-tables.ts";
-import { addAddress, addDefaultRoute, newVeth, setHairpin, setUp } from "./rtnetlink.ts";
+import { addAddress, addDefaultRoute, newVeth, setBridgePort, setUp, setUpByName } from "./rtnetlink.ts";
 import { type Publication, publish, publishCommand, unpublish, unpublishCommand } from "./ruleset.ts";
 
 export interface Endpoint {
@@ -18,6 +18,8 @@ export interface Endpoint {
   readonly hostLink: string;
   /** Index of eth0 in the container: known beforehand, so that nothing need be asked. */
   readonly linkIndex: number;
+  /** Whether the kernel has IPv6, which is then turned off at both ends. */
+  readonly hasIpv6: boolean;
   readonly publications: readonly Publication[];
   readonly leasePath: string;
   readonly lease: string;
@@ -28,7 +30,6 @@ const slots = {
   firewall: "net:firewall",
   namespace: "net:namespace",
   inside: "net:inside",
-  teardown: "net:teardown",
 };
 
 /**
@@ -59,23 +60,13 @@ function hostSteps({ bridge, publications, leasePath, lease }: Endpoint): readon
     },
     ...publications
       .filter(({ port }) => port.protocol === "udp")
-      .map(({ port }) =>
-        forgetOp(slot, forgetFlowsTo(port), `conntrack -D -p udp --orig-port-dst ${port.hostPort} || true`),
-      ),
-    { op: "closeSlot", slot },
+      .map(({ port }) => forgetOp(slot, forgetFlowsTo(port), `conntrack -D -p udp --orig-port-dst ${port.hostPort}`)),
   ];
 }
 
 function childSteps(endpoint: Endpoint, bridgeIndex: number): readonly Op[] {
-  const { bridge, subnet, gateway, mtu, address, hostLink, linkIndex } = endpoint;
-  const mac = macOf(address);
+  const { subnet, gateway, address, linkIndex } = endpoint;
   const isPublished = endpoint.publications.length > 0;
-  const pair = newVeth({
-    master: bridgeIndex,
-    hostName: hostLink,
-    mtu,
-    peer: { name: "eth0", index: linkIndex, mac: macBytes(mac), netns: slots.namespace },
-  });
   const inside: readonly Message[] = [
     setUp(loopbackIndex),
     setUp(linkIndex),
@@ -92,17 +83,9 @@ function childSteps(endpoint: Endpoint, bridgeIndex: number): readonly Op[] {
       data: "1",
       ignore: ["ENOENT", "EROFS"],
     },
-    {
-      op: "netlink",
-      slot: slots.host,
-      ...encodeMessages(isPublished ? [pair, setHairpin(hostLink)] : [pair]),
-      shell: [
-        `ip link add ${hostLink} mtu ${mtu} type veth peer name eth0 index ${linkIndex} mtu ${mtu} address ${mac} netns $pid`,
-        `ip link set ${hostLink} master ${bridge} up`,
-        ...(isPublished ? [`ip link set ${hostLink} type bridge_slave hairpin on`] : []),
-      ],
-    },
+    { op: "netlink", slot: slots.host, ...cable(endpoint, bridgeIndex) },
     { op: "closeSlot", slot: slots.host },
+    ...(isPublished ? [{ op: "closeSlot", slot: slots.firewall } as const] : []),
     { op: "closeSlot", slot: slots.namespace },
     { op: "netlinkSocket", slot: slots.inside, protocol: netlinkRoute },
     {
@@ -120,14 +103,39 @@ function childSteps(endpoint: Endpoint, bridgeIndex: number): readonly Op[] {
   ];
 }
 
-/** Takes back what is not the container's own: published ports and the lease. */
-export function teardownSteps({ bridge, publications, address, leasePath }: Endpoint): readonly Op[] {
-  const removeLease: Op = { op: "remove", path: leasePath, ignore: ["ENOENT"] };
-  if (publications.length === 0) return [removeLease];
-  const slot = slots.teardown;
+/** The pair with its host's end on the bridge: one message where that needs no more than the default settings. */
+function cable(endpoint: Endpoint, bridgeIndex: number): EncodedMessages & { readonly shell: readonly string[] } {
+  const { bridge, mtu, address, hostLink, linkIndex, publications, hasIpv6 } = endpoint;
+  const mac = macOf(address);
+  const hairpin = publications.length > 0;
+  const isPlain = !hairpin && !hasIpv6;
+  const pair = newVeth({
+    master: bridgeIndex,
+    hostName: hostLink,
+    mtu,
+    isUp: isPlain,
+    peer: { name: "eth0", index: linkIndex, mac: macBytes(mac), netns: slots.namespace },
+  });
+  const rest = isPlain ? [] : [setBridgePort(hostLink, { hairpin, noIpv6: hasIpv6 }), setUpByName(hostLink)];
+  const shell = [
+    `ip link add ${hostLink} mtu ${mtu} type veth peer name eth0 index ${linkIndex} mtu ${mtu} address ${mac} netns $pid`,
+    `ip link set ${hostLink} master ${bridge}${hasIpv6 ? " addrgenmode none" : ""}`,
+    ...(hairpin ? [`ip link set ${hostLink} type bridge_slave hairpin on`] : []),
+    `ip link set ${hostLink} up`,
+  ];
+  return { ...encodeMessages([pair, ...rest]), shell };
+}
+
+/**
+ * Takes back what is not the container's own: published ports and the lease.
+ *
+ * Over the socket that the host part opened, and without closing it: where an element was deleted a moment ago, closing one of nf_tables'
+ * sockets waits 15 ms for the kernel to have freed it, and holds up all others meanwhile.
+ */
+function teardownSteps({ bridge, publications, address, leasePath }: Endpoint): readonly Op[] {
+  const slot = slots.firewall;
   const hasUdp = publications.some(({ port }) => port.protocol === "udp");
   return [
-    { op: "netlinkSocket", slot, protocol: netlinkNetfilter },
     // One transaction each: a transaction with an element that is gone already would remove none.
     ...publications.map(
       ({ port }): Op => ({
@@ -138,9 +146,18 @@ export function teardownSteps({ bridge, publications, address, leasePath }: Endp
         ignore: ["ENOENT"],
       }),
     ),
-    ...(hasUdp ? [forgetOp(slot, forgetFlowsOf(address), `conntrack -D -r ${formatAddress(address)} || true`)] : []),
+    ...(hasUdp ? [forgetOp(slot, forgetFlowsOf(address), `conntrack -D -r ${formatAddress(address)}`)] : []),
+    { op: "remove", path: leasePath, ignore: ["ENOENT"] },
+  ];
+}
+
+/** The same for a process that has no such socket. */
+export function lateTeardownSteps(endpoint: Endpoint): readonly Op[] {
+  const slot = slots.firewall;
+  return [
+    { op: "netlinkSocket", slot, protocol: netlinkNetfilter },
+    ...teardownSteps(endpoint),
     { op: "closeSlot", slot },
-    removeLease,
   ];
 }
 

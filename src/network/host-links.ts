@@ -8,10 +8,15 @@ import { readHostResolvConf } from "./resolv-conf.ts";
 
 /** Index of a bridge, `undefined` when there is no such link. @throws OnggiError `conflict` when it is none */
 export function readBridgeIndex(name: string): number | undefined {
-  const index = readOrUndefined(`/sys/class/net/${name}/ifindex`);
-  if (index === undefined) return undefined;
-  if (existsSync(`/sys/class/net/${name}/bridge`)) return Number(index);
+  const index = readLinkIndexOf(name);
+  if (index === undefined || existsSync(`/sys/class/net/${name}/bridge`)) return index;
   throw new OnggiError("conflict", `link ${name} of this host is not a bridge`, { hint: "Name another bridge." });
+}
+
+/** Index of any link. */
+export function readLinkIndexOf(name: string): number | undefined {
+  const index = readOrUndefined(`/sys/class/net/${name}/ifindex`);
+  return index === undefined ? undefined : Number(index);
 }
 
 export function readRoutes(): readonly Route[] {
@@ -40,6 +45,10 @@ export function readLinkIndex(): number {
   const onlyInitial = readOrUndefined("/proc/sys/net/core/fb_tunnels_only_for_init_net")?.trim() ?? "0";
   const isClear = onlyInitial !== "0" || !tunnels.some((name) => existsSync(`/sys/class/net/${name}`));
   return isClear ? 2 : 64;
+}
+
+export function readHasIpv6(): boolean {
+  return existsSync("/proc/sys/net/ipv6");
 }
 
 /** Whether the host forwards packets between its links. */

@@ -67,7 +67,9 @@ describe("encodeMessages", () => {
 describe("an rtnetlink message", () => {
   it("makes a veth pair in place", () => {
     const peer = { name: "eth0", index: 2, mac: macBytes("02:42:ac:11:00:02"), netns: "ns" };
-    const { messages, patches } = encodeMessages([newVeth({ master: 7, hostName: "og1", mtu: 1500, peer })]);
+    const { messages, patches } = encodeMessages([
+      newVeth({ master: 7, hostName: "og1", mtu: 1500, isUp: true, peer }),
+    ]);
 
     assert.equal(
       hex(messages),

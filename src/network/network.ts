@@ -21,6 +21,8 @@ export interface BridgeNetwork {
    * @throws OnggiError `exhausted` when the subnet is full, `conflict` when a host port is taken (by whom, where known)
    */
   connect(containerId: string, ports: readonly PublishedPort[]): Promise<Connection>;
+  /** What `connect` would say, for `explain`: nothing is checked or kept, and ports that would be chosen are examples. */
+  preview(containerId: string, ports: readonly PublishedPort[]): Connection;
   /**
    * Frees address and ports in memory: after the container's end, once its teardown is done, and when its program never ran.
    * Of an unknown container it does nothing.

@@ -7,7 +7,7 @@ const deleteLinkType = 17;
 const newAddressType = 20;
 const newRouteType = 24;
 
-const ifla = { address: 1, name: 3, mtu: 4, master: 10, linkInfo: 18, netnsFd: 28 };
+const ifla = { address: 1, name: 3, mtu: 4, master: 10, linkInfo: 18, familySpec: 26, netnsFd: 28 };
 const infoKind = 1;
 const infoData = 2;
 const infoSlaveKind = 4;
@@ -17,6 +17,7 @@ const ifa = { address: 1, local: 2, broadcast: 4 };
 const rta = { outInterface: 4, gateway: 5 };
 
 const inet = 2;
+const inet6 = 10;
 const upFlag = 0x1;
 
 export interface VethPair {
@@ -24,15 +25,17 @@ export interface VethPair {
   readonly master: number;
   readonly hostName: string;
   readonly mtu: number;
+  /** Whether the host's end is up at once. */
+  readonly isUp: boolean;
   readonly peer: { readonly name: string; readonly index: number; readonly mac: Uint8Array; readonly netns: Slot };
 }
 
 /**
- * Makes both ends of a veth pair where they belong, the host's end on its bridge and up.
+ * Makes both ends of a veth pair where they belong, the host's end on its bridge.
  *
  * Made in place since moving a link to another namespace takes 27 ms. The peer can't be made up: the kernel says ENOTCONN.
  */
-export function newVeth({ master, hostName, mtu, peer }: VethPair): Message {
+export function newVeth({ master, hostName, mtu, isUp, peer }: VethPair): Message {
   const peerAttributes = [
     text(ifla.name, peer.name),
     bytesOf(ifla.address, peer.mac),
@@ -40,22 +43,39 @@ export function newVeth({ master, hostName, mtu, peer }: VethPair): Message {
     { type: ifla.netnsFd, value: { slot: peer.netns } },
   ];
   const pair = nested(vethInfoPeer, peerAttributes, linkHeader(peer.index, 0));
-  return newLink(hostName, [
+  const attributes = [
     u32(ifla.mtu, mtu),
     u32(ifla.master, master),
     nested(ifla.linkInfo, [text(infoKind, "veth"), nested(infoData, [pair])]),
-  ]);
+  ];
+  return newLink(hostName, attributes, isUp ? upFlag : 0);
 }
 
 /**
- * Lets a bridge send frames back to the port that they came from.
+ * Sets what can't be said when a bridge's port is made.
  *
- * Where bridges pass frames through the firewall (br_netfilter), a container that asks for its own published port needs it.
+ * @param settings.hairpin - lets the bridge send frames back to the port they came from: where bridges pass frames through the
+ *   firewall (br_netfilter), a container that asks for its own published port needs it
+ * @param settings.noIpv6 - gives it no IPv6 address, which nobody uses and which takes 0.4 ms; to be said while it's down
  */
-export function setHairpin(hostName: string): Message {
-  const portMode = bytesOf(4, [1]);
-  const slave = nested(ifla.linkInfo, [text(infoSlaveKind, "bridge"), nested(infoSlaveData, [portMode])]);
-  return { type: newLinkType, flags: 0, header: linkHeader(0, 0), attributes: [text(ifla.name, hostName), slave] };
+export function setBridgePort(
+  name: string,
+  settings: { readonly hairpin: boolean; readonly noIpv6: boolean },
+): Message {
+  const attributes = [text(ifla.name, name)];
+  if (settings.hairpin) {
+    const portMode = bytesOf(4, [1]);
+    attributes.push(nested(ifla.linkInfo, [text(infoSlaveKind, "bridge"), nested(infoSlaveData, [portMode])]));
+  }
+  if (settings.noIpv6) {
+    const addressGenerationNone = bytesOf(8, [1]);
+    attributes.push(nested(ifla.familySpec, [nested(inet6, [addressGenerationNone])]));
+  }
+  return { type: newLinkType, flags: 0, header: linkHeader(0, 0), attributes };
+}
+
+export function setUpByName(name: string): Message {
+  return { type: newLinkType, flags: 0, header: linkHeader(0, upFlag), attributes: [text(ifla.name, name)] };
 }
 
 /** Makes a bridge, down. Its MAC is given, or it would change with every container that comes and goes. */
@@ -95,7 +115,7 @@ export function addDefaultRoute(index: number, gateway: number): Message {
   return { type: newRouteType, flags: createFlag | exclusiveFlag, header, attributes };
 }
 
-function newLink(name: string, attributes: Message["attributes"], flags = upFlag): Message {
+function newLink(name: string, attributes: Message["attributes"], flags: number): Message {
   return {
     type: newLinkType,
     flags: createFlag | exclusiveFlag,

@@ -403,6 +403,46 @@ describe("a bridge network", () => {
     );
   });
 
+  it("shows the steps of a container without keeping anything of it", async () => {
+    const container = await start([port()]);
+    const shown = network.preview("preview", [port(), port({ hostPort: 0 })]);
+    const own = network.preview(container.id, [port()]);
+    const next = await network.connect("next", []);
+    network.release("next");
+
+    assert.ok(shown.steps.child.length > 0);
+    assert.equal(own.address, container.address);
+    assert.notEqual(shown.address, container.address);
+    assert.deepEqual(
+      network.leases().map(({ containerId }) => containerId),
+      [container.id],
+    );
+    assert.notEqual(next.address, container.address);
+  });
+
+  it("says that its bridge is full before the kernel does", async () => {
+    const ids = Array.from({ length: 1023 }, (_, i) => `many${i}`);
+    for (const id of ids) await network.connect(id, []);
+    await assert.rejects(
+      network.connect("one-more", []),
+      (error) => isOnggiError(error, "exhausted") && /has all its 1023 ports in use$/.test(error.message),
+    );
+    for (const id of ids) network.release(id);
+  });
+
+  it("takes back what a dead monitor left, by the same steps", async () => {
+    const container = await start([port()]);
+    process.kill(Number(readFileSync(`/proc/${container.pid}/stat`, "utf8").split(" ")[3]), "SIGKILL");
+    await assert.rejects(container.monitor.exited);
+    process.kill(container.pid, "SIGKILL");
+    await worker.run(network.teardown(container.id));
+    network.release(container.id);
+    live.delete(container);
+
+    assert.deepEqual(readdirSync(join(scratch, "leases")), []);
+    assert.doesNotMatch(nft("list", "map", "ip", table, "published"), /elements/);
+  });
+
   it("says that its subnet is full", async () => {
     const small = await openBridgeNetwork({
       ...options(),
