@@ -14,7 +14,7 @@ import { readInterfaceStats } from "../../src/network/interface-stats.ts";
 import { loopbackSteps } from "../../src/network/loopback.ts";
 import type { BridgeNetwork, Connection, PublishedPort } from "../../src/network/network.ts";
 import { CLONE_NEWPID } from "../../src/program/kernel.ts";
-import type { Steps } from "../../src/program/op.ts";
+import type { Op, Steps } from "../../src/program/op.ts";
 import { runCommand } from "./harness.ts";
 
 const tag = process.pid % 100_000;
@@ -217,6 +217,34 @@ describe("a container on a bridge", () => {
     );
 
     assert.equal(await ask(container, "tcp", "127.0.0.1", hostPort), "silence");
+  });
+
+  it("is made by the commands that its steps are explained with, too", async () => {
+    const { steps, address, mac, hostLink } = network.preview("explained", [port()]);
+    const holder = spawn("unshare", ["--net", "sleep", "60"], { stdio: "ignore" });
+    await sleep(200);
+    const commands = (ops: readonly Op[], slot: string) =>
+      ops.flatMap((op) => (op.op === "netlink" && op.slot === slot ? op.shell : [])).join("\n");
+    const run = (script: string) =>
+      execFileSync("sh", ["-ec", script], { env: { ...process.env, pid: String(holder.pid) } });
+    run(commands(steps.host, "net:firewall"));
+    run(commands(steps.child, "net:host"));
+    run(`nsenter --net=/proc/$pid/ns/net sh -ec '${commands(steps.child, "net:inside")}'`);
+    const inside = ["--net", `--target=${holder.pid}`, "ip", "-o"];
+    const shown = execFileSync("nsenter", [...inside, "addr", "show", "eth0"], { encoding: "utf8" });
+    const link = execFileSync("nsenter", [...inside, "link", "show", "eth0"], { encoding: "utf8" });
+    const route = execFileSync("nsenter", [...inside, "route"], { encoding: "utf8" });
+    const published = nft("list", "map", "ip", table, "published");
+    const hairpin = readFileSync(`/sys/class/net/${hostLink}/brport/hairpin_mode`, "utf8").trim();
+    run(commands(steps.teardown, "net:firewall"));
+    holder.kill();
+
+    assert.match(shown, new RegExp(`^2: eth0 +inet ${address}/16 brd 172.30.255.255 scope global eth0`));
+    assert.match(link, new RegExp(`state UP .* link/ether ${mac}`));
+    assert.match(route, /default via 172\.30\.0\.1 dev eth0/);
+    assert.match(published, new RegExp(`tcp \\. ${hostPort} : ${address} \\. 8080`));
+    assert.equal(hairpin, "1");
+    assert.doesNotMatch(nft("list", "map", "ip", table, "published"), /elements/);
   });
 
   it("is counted at the host's end, from its own point of view", async () => {
