@@ -96,10 +96,6 @@ interface Heading {
 
 const headings: readonly Heading[] = [
   { text: "Limits: the process joins its cgroups.", ops: ["writeSlot"] },
-  {
-    text: "A cable to the bridge: one end here, named eth0, the other in the host's network namespace.",
-    ops: ["netlink"],
-  },
   { text: "A name of its own.", ops: ["setHostname", "setDomainname"] },
   { text: "Devices.", ops: ["mknod", "symlink"] },
   { text: "Parameters of the kernel that belong to its namespaces.", ops: ["writeControl"], of: /^\/proc\/sys\// },
@@ -113,7 +109,7 @@ function lines(ops: readonly Op[], slots: SlotTable, root: string, isInside: boo
   let heading: string | undefined;
   const terminal = ops.findIndex(({ op }) => op === "openTerminal");
   for (const [index, op] of ops.entries()) {
-    if (later.has(op.op) || op.op === "open") continue;
+    if (later.has(op.op) || (op.op === "open" && !isInside)) continue;
     if (terminal >= 0 && index === terminal + 1) continue; // the console is a terminal that isn't there
     const said = withTolerance(op, isInside ? insideLines(op, slots) : outsideLines(op, slots, root));
     if (said.length === 0) continue;
@@ -129,6 +125,10 @@ function headingOf(op: Op, root: string): string | undefined {
   const path = "path" in op ? op.path : "";
   const found = headings.find(({ ops, of }) => ops.includes(op.op) && (of === undefined || of.test(path)));
   if (found !== undefined) return found.text;
+  if (op.op === "netlink") {
+    const isCable = op.shell.some((line) => line.includes(" veth "));
+    return isCable ? "A cable: one end in the container, named eth0, the other on the host's bridge." : "Its network.";
+  }
   if (op.op !== "mount" && op.op !== "fsmount") return undefined;
   if (op.target === "/" || op.target === root) return "The container's tree: the image below, its own changes on top.";
   return /^\/(proc|sys|dev)(\/|$)/.test(op.target)
@@ -162,10 +162,12 @@ function outsideLines(op: Op, { paths, hostSockets }: SlotTable, root: string): 
 /** After it: paths are the container's. */
 function insideLines(op: Op, { trees }: SlotTable): string[] {
   switch (op.op) {
+    case "open":
+      return [`[ ! -L ${inside(op.path)} ] || { echo ${quote(`${op.path} is a link`)} >&2; exit 1; }`];
     case "chdir":
       return op.create === true ? [`mkdir -p ${inside(op.path)}`] : [];
     case "mkdir":
-      return [`${command("mkdir", "-p", "-m", octal(op.mode))} ${inside(op.path)}`];
+      return [`mkdir -p ${inside(op.path)}`];
     case "mknod":
     case "symlink":
     case "chown":
@@ -182,7 +184,7 @@ function insideLines(op: Op, { trees }: SlotTable): string[] {
     case "mount":
     case "fsmount": {
       const target = inside(op.target);
-      const make = op.create === "dir" ? [`mkdir -p ${target}`] : [];
+      const make = op.create === "dir" && !/^\/(proc|sys|dev)$/.test(op.target) ? [`mkdir -p ${target}`] : [];
       return [...make, ...mountLines(op, target)];
     }
     case "moveMount": {
@@ -250,8 +252,4 @@ function attributeLines(op: Extract<Op, { op: "mountAttributes" }>, target: stri
   if (set.length > 0) all.push(`remount ${op.recursive ? "-R " : ""}${quote(set.join(","))} ${target}`);
   if ((Number(op.clear) & MOUNT_ATTR_RDONLY) !== 0) all.push(`remount rw ${target}`);
   return all;
-}
-
-function octal(mode: number): string {
-  return (mode & 0o7777).toString(8).padStart(4, "0");
 }

@@ -55,10 +55,11 @@ function teardownLines(op: Op): string[] {
     case "killCgroup":
       return [`xargs -r kill -KILL < ${quote(`${op.path}/cgroup.procs`)}`];
     case "remove":
-      // What lies in a cgroup's folder are controls, which go with it. A process that was killed may take a moment.
-      return op.path.startsWith("/sys/fs/cgroup/")
-        ? [`for _ in 1 2 3 4 5 6 7 8 9; do rmdir ${quote(op.path)} && break || sleep 0.1; done`]
-        : [command("rm", op.recursive === true ? "-rf" : "-f", op.path)];
+      return [
+        op.path.startsWith("/sys/fs/cgroup/")
+          ? command("remove_cgroup", op.path)
+          : command("rm", op.recursive === true ? "-rf" : "-f", op.path),
+      ];
     case "netlinkSocket":
     case "closeSlot":
       return [];

@@ -1,36 +1,22 @@
 /** Runs the scripts of `explain` beside the executor's own containers: both must come out the same. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import type { Cgroups } from "../../src/cgroup/cgroups.ts";
-import { openCgroups } from "../../src/cgroup/open.ts";
-import type { ContainerConfig } from "../../src/engine/model.ts";
-import { specFor } from "../../src/engine/spec.ts";
-import type { ResolvedUser } from "../../src/engine/user.ts";
-import type { Executor } from "../../src/executor/executor.ts";
-import { openExecutor } from "../../src/executor/spawner.ts";
 import { openBridgeNetwork } from "../../src/network/bridge-network.ts";
-import { loopbackSteps } from "../../src/network/loopback.ts";
 import type { BridgeNetwork } from "../../src/network/network.ts";
 import { explain } from "../../src/program/explain.ts";
-import type { Op, Program, Steps } from "../../src/program/op.ts";
-import { compile } from "../../src/runtime/compile/compile.ts";
-import type { HostFacts } from "../../src/runtime/compile/host-facts.ts";
-import { readHostFacts } from "../../src/runtime/read-host-facts.ts";
+import { ContainerFixture, type ContainerWish } from "./container-fixture.ts";
 
-const binary = join(import.meta.dirname, "../../build/onggi-exec");
 const bridge = "ogexplain0";
-const root: ResolvedUser = { uid: 0, gid: 0, groups: [], home: "/root" };
 
 /** What a process can see of the container it is in, a section after the other. */
 const probe = `
 for namespace in cgroup ipc mnt net pid user uts; do
   case " $HOST_NAMESPACES " in *" $(readlink /proc/self/ns/$namespace) "*) echo "$namespace host's" ;; *) echo "$namespace own" ;; esac
 done
-echo "pid $$ of $(ls -d /proc/[0-9]* | wc -l)"
+echo "pid $$"
 echo "--- status"; grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp|Umask)' /proc/self/status
 echo "--- names"; uname -n; cat /proc/sys/kernel/domainname
 echo "--- place"; pwd; id; env | sort
@@ -44,24 +30,18 @@ echo "--- network"; ip -o link | sed -E 's/if[0-9]+/if/; s/link-netnsid [0-9]+//
 echo "--- arguments"; printf '<%s>' "$@"
 `;
 
-const facts: HostFacts = readHostFacts();
-let scratch: string;
-let executor: Executor;
-let cgroups: Cgroups;
+let fixture: ContainerFixture;
 let network: BridgeNetwork;
-let serial = 0;
 
 before(async () => {
-  scratch = mkdtempSync(join(tmpdir(), "onggi-explain-"));
-  executor = await openExecutor({ binary, socketDirectory: scratch });
-  cgroups = openCgroups({ parent: "/onggi-explain" });
+  fixture = await ContainerFixture.open("explain");
   network = await openBridgeNetwork({
     name: "explain",
     bridge,
-    root: join(scratch, "networks"),
-    runRoot: join(scratch, "leases"),
+    root: join(fixture.scratch, "networks"),
+    runRoot: join(fixture.scratch, "leases"),
     perform: async (ops) => {
-      const worker = await executor.work([]);
+      const worker = await fixture.executor.work([]);
       try {
         return await worker.run(ops);
       } finally {
@@ -72,98 +52,18 @@ before(async () => {
 });
 
 after(async () => {
-  cgroups.close();
-  await executor.close();
+  await fixture[Symbol.asyncDispose]();
   await run("ip", ["link", "delete", bridge]);
-  await run("nft", ["delete", "table", "ip", `onggi-${bridge}`]).catch(() => undefined);
-  rmSync(scratch, { recursive: true });
+  await run("nft", ["delete", "table", "ip", `onggi-${bridge}`]);
 });
 
-interface Case {
-  readonly config?: Partial<ContainerConfig>;
-  readonly user?: ResolvedUser;
-  readonly workingDirectory?: string;
-  readonly network?: (id: string) => Promise<Steps | undefined>;
-  readonly argv?: readonly string[];
-}
-
-/** A root file system with the host's programs in it, mounted as binds: so that its /bin is a link, as in most images. */
-function makeRootfs(directory: string): Record<"lower" | "upper" | "work" | "staging", string> {
-  const lower = join(directory, "lower");
-  for (const name of ["lower/usr", "lower/etc", "lower/tmp", "lower/real", "upper", "work", "staging"]) {
-    mkdirSync(join(directory, name), { recursive: true });
-  }
-  for (const name of ["bin", "sbin", "lib", "lib64"]) symlinkSync(`usr/${name}`, join(lower, name));
-  symlinkSync("/real", join(lower, "srv")); // would lead to the host's /real if it weren't followed inside
-  writeFileSync(join(directory, "hosts"), "127.0.0.1 localhost\n");
-  return { lower, upper: join(directory, "upper"), work: join(directory, "work"), staging: join(directory, "staging") };
-}
-
-async function programOf(id: string, directory: string, test: Case): Promise<Program> {
-  const { lower, upper, work, staging } = makeRootfs(directory);
-  const hostNamespaces = (await run("sh", ["-c", "readlink /proc/self/ns/*"])).stdout.trim().split("\n");
-  const config: ContainerConfig = {
-    image: "test",
-    network: "none",
-    ...test.config,
-    mounts: [
-      { kind: "bind", source: "/usr", target: "/usr", readonly: true, createSource: false, recursive: true },
-      ...(test.config?.mounts ?? []),
-    ],
-  };
-  const hosts = join(directory, "hosts");
-  const spec = specFor({
-    id,
-    config,
-    settings: {
-      argv: test.argv ?? ["bash", "-c", probe, "probe", "a b", "it's", "", "\\"],
-      env: ["PATH=/usr/sbin:/usr/bin", 'QUOTED=it\'s "$x" \\ ü', `HOST_NAMESPACES=${hostNamespaces.join(" ")}`],
-      workingDirectory: test.workingDirectory ?? "/",
-    },
-    user: test.user ?? root,
-    facts,
-    rootPath: staging,
-    hostname: "tuna",
-    files: { hostname: hosts, hosts, resolvConf: hosts },
-  });
-  return compile(spec, facts, {
-    rootfs: [
-      { type: "overlay", source: "overlay", options: [`lowerdir=${lower}`, `upperdir=${upper}`, `workdir=${work}`] },
-    ],
-    cgroup: cgroups.steps(id, spec.linux.resources ?? {}),
-    network:
-      test.network === undefined ? (config.network === "none" ? loopbackSteps() : undefined) : await test.network(id),
-    monitor: [{ op: "stdio", terminal: false, stdin: false, rows: 0, columns: 0 } satisfies Op],
-    init: config.init === true,
-  });
-}
-
-interface Outcome {
+interface Said {
   readonly status: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-async function launch(program: Program): Promise<Outcome> {
-  const monitor = await executor.launch(program, { subscribe: true });
-  const output = { 1: "", 2: "" };
-  const ended = Promise.withResolvers<void>();
-  let open = 2;
-  monitor.subscribe({
-    onData: (stream, data) => {
-      output[stream] += Buffer.from(data).toString();
-    },
-    onEnd: () => {
-      if (--open === 0) ended.resolve();
-    },
-  });
-  const { status } = await monitor.exited;
-  await ended.promise;
-  assert.deepEqual(await monitor.tornDown, []);
-  return { status, stdout: output[1], stderr: output[2] };
-}
-
-function run(file: string, args: readonly string[]): Promise<Outcome> {
+function run(file: string, args: readonly string[]): Promise<Said> {
   const child = spawn(file, args, { stdio: ["ignore", "pipe", "pipe"] });
   let stdout = "";
   let stderr = "";
@@ -180,17 +80,22 @@ function run(file: string, args: readonly string[]): Promise<Outcome> {
 }
 
 /** Makes the container both ways, one after the other from the same parts, and compares what is seen inside. */
-async function assertSame(test: Case): Promise<{ readonly stdout: string; readonly script: string }> {
-  const id = `explain${process.pid}x${serial++}`;
-  const directory = join(scratch, id);
-  const program = await programOf(id, directory, test);
+async function assertSame(wish: Partial<ContainerWish>): Promise<{ readonly stdout: string; readonly script: string }> {
+  const id = fixture.newId();
+  const hostNamespaces = (await run("sh", ["-c", "readlink /proc/self/ns/*"])).stdout.trim().split("\n");
+  const program = await fixture.program(id, {
+    argv: ["bash", "-c", probe, "probe", "a b", "it's", "", "\\"],
+    env: ['QUOTED=it\'s "$x" \\ ü', `HOST_NAMESPACES=${hostNamespaces.join(" ")}`],
+    ...wish,
+  });
   const script = explain(program, { id, name: "probe", image: "test" });
-  const scriptPath = join(directory, "script");
+  const scriptPath = join(fixture.scratch, id, "script");
   writeFileSync(scriptPath, script);
 
-  const own = await launch(program);
+  const own = await fixture.launch(program);
   const byHand = await run("bash", [scriptPath]);
 
+  assert.deepEqual(own.tornDown, []);
   assert.equal(byHand.stderr, own.stderr);
   assert.equal(differences(own.stdout, byHand.stdout), "");
   assert.equal(byHand.status, own.status);
@@ -212,7 +117,7 @@ describe("explain", () => {
   it("makes a default container", async () => {
     const { stdout, script } = await assertSame({});
 
-    assert.match(stdout, /^pid 1 of /m);
+    assert.match(stdout, /^pid 1$/m);
     assert.match(stdout, /NoNewPrivs:\s+0\nSeccomp:\s+2/);
     assert.match(stdout, /^net own$/m);
     for (const command of [
@@ -289,14 +194,29 @@ describe("explain", () => {
   });
 
   it("says when the program isn't there, with the status of a shell", async () => {
-    const id = `explain${process.pid}missing`;
-    const directory = join(scratch, id);
-    const program = await programOf(id, directory, { argv: ["no-such-program"] });
-    writeFileSync(join(directory, "script"), explain(program, { id, name: "missing", image: "test" }));
+    const id = fixture.newId();
+    const program = await fixture.program(id, { argv: ["no-such-program"] });
+    const scriptPath = join(fixture.scratch, id, "script");
+    writeFileSync(scriptPath, explain(program, { id, name: "missing", image: "test" }));
 
-    const { status, stderr } = await run("bash", [join(directory, "script")]);
+    const { status, stderr } = await run("bash", [scriptPath]);
 
     assert.equal(status, 127);
     assert.match(stderr, /no-such-program: No such file/);
+  });
+
+  it("runs on the terminal at hand where the engine would make one", async () => {
+    const id = fixture.newId();
+    const program = await fixture.program(id, {
+      argv: ["sh", "-c", "tty; ls /dev/console"],
+      config: { terminal: true },
+    });
+    const scriptPath = join(fixture.scratch, id, "script");
+    writeFileSync(scriptPath, explain(program, { id, name: "terminal", image: "test" }));
+
+    const { stdout, stderr } = await run("bash", [scriptPath]);
+
+    assert.match(stdout, /not a tty/);
+    assert.match(stderr, /\/dev\/console/);
   });
 });

@@ -27,8 +27,9 @@ const links: readonly (readonly [path: string, target: string])[] = [
 export function* devices(spec: Spec): Iterable<Op> {
   const dev = spec.mounts.find(({ destination }) => posix.normalize(destination) === "/dev");
   if (dev === undefined || parseMountOptions(dev.options ?? [], dev.type).bind !== "none") return;
-  const paths = new Set<string>();
-  const folders = new Set(["/dev", "/", ...spec.mounts.map(({ destination }) => posix.normalize(destination))]);
+  const mounted = spec.mounts.map(({ destination }) => posix.normalize(destination));
+  const paths = new Set(mounted); // what a user mounts over a device is there already
+  const folders = new Set(["/dev", "/", ...mounted]);
   for (const device of [...defaultDevices, ...(spec.linux.devices ?? [])]) {
     const path = posix.normalize(device.path);
     if (paths.has(path) || links.some(([link]) => link === path)) continue;
@@ -38,7 +39,7 @@ export function* devices(spec: Spec): Iterable<Op> {
     folders.add(folder);
     yield* node({ ...device, path });
   }
-  for (const [path, target] of links) yield { op: "symlink", target, path };
+  for (const [path, target] of links) if (!paths.has(path)) yield { op: "symlink", target, path };
 }
 
 const types: Readonly<Record<Device["type"], number>> = { c: S_IFCHR, u: S_IFCHR, b: S_IFBLK, p: S_IFIFO };
