@@ -13,9 +13,9 @@ type Protocol = PublishedPort["protocol"];
 /**
  * The host ports that containers publish.
  *
- * A port is refused when a container has it or a process of the host listens on it. No socket is held on it afterwards: a process of the
- * host that binds it later succeeds, but connections from outside still reach the container. Holding one would cost a descriptor a
- * port in a process that may be restarted at any time.
+ * A port is refused when a container has it or a process of the host listens on it. No socket is held on it afterwards: a process of
+ * the host (another engine's proxy, say) that binds it later succeeds, but connections from elsewhere still reach the container.
+ * Holding one would cost a descriptor a port in a process that may be restarted at any time.
  */
 export class HostPorts {
   readonly #owners = new Map<string, Map<string, string>>();

@@ -390,6 +390,23 @@ describe("a bridge network", () => {
     assert.notEqual(next.address, container.address);
   });
 
+  it("takes another subnet only while no container is connected", async () => {
+    const place = { name: "other", bridge: `ogs${tag}`, runRoot: join(scratch, "other") };
+    const first = await openBridgeNetwork({ ...options(), ...place, subnet: "172.31.1.0/24" });
+    const container = await first.connect("a", []);
+    await worker.run(container.steps.host.slice(0, 1)); // its lease
+    const change = () => openBridgeNetwork({ ...options(), ...place, subnet: "172.31.2.0/24" });
+    await assert.rejects(change(), (error) => isOnggiError(error, "in_use"));
+    await worker.run(container.steps.teardown);
+    const second = await change();
+    const addresses = ip("-o", "-4", "addr", "show", place.bridge);
+    await second.remove();
+
+    assert.equal(second.id, first.id);
+    assert.match(addresses, /inet 172\.31\.2\.1\/24/);
+    assert.doesNotMatch(addresses, /172\.31\.1\.1/);
+  });
+
   it("forgets containers that don't run any more, and only those", async () => {
     const [gone, running] = [await start([port()]), await start([port({ hostPort: hostPort + 1 })])];
     const again = await openBridgeNetwork(options());
