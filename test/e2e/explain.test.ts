@@ -26,7 +26,7 @@ echo "--- files"; ls -ld / /work /srv 2>&1; cat /etc/hosts 2>&1; ls /proc/acpi /
 echo "--- cgroup"; cat /proc/self/cgroup; cat /sys/fs/cgroup/*/memory.limit_in_bytes /sys/fs/cgroup/*/cpu.cfs_quota_us /sys/fs/cgroup/*/pids.max /sys/fs/cgroup/{memory,pids,cpu}.max 2>/dev/null
 echo "--- limits"; ulimit -n; ulimit -c; cat /proc/self/oom_score_adj
 echo "--- parameters"; cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/net/ipv4/ping_group_range /proc/sys/kernel/msgmax 2>&1
-echo "--- network"; ip -o link | sed -E 's/if[0-9]+/if/; s/link-netnsid [0-9]+//'; ip -o addr; ip route
+echo "--- network"; { ip -o link; ip -o addr; } | grep -E '^[0-9]+: (lo|eth0)' | sed -E 's/if[0-9]+/if/; s/link-netnsid [0-9]+//'; ip route | grep eth0
 echo "--- arguments"; printf '<%s>' "$@"
 `;
 
