@@ -90,6 +90,7 @@ int perform_killCgroup(struct context *context, struct op *op) {
   if (!by_kernel && kill_round(directory) > 0) write_at(directory, "freezer.state", "THAWED");
   int result = wait_until_empty(directory, by_kernel), error = errno;
   close(directory);
+  if (result != 0 && (error == ENOENT || error == ENODEV)) return 0; /* removed meanwhile, so it was empty */
   errno = error;
   return result;
 }

@@ -112,6 +112,8 @@ static long clone_apart(struct clone_request *request, struct child *child) {
   struct failure *own = child->monitor->failure;
   child->monitor->failure = shared;
   long pid = syscall(SYS_clone3, request, sizeof *request);
+  if (pid < 0 && errno == ENOSYS && (request->flags & CLONE_TO_CGROUP) == 0)
+    pid = syscall(SYS_clone, request->flags | SIGCHLD, 0, request->pidfd, 0, 0);
   if (pid == 0) _exit(child_main(child));
   int error = errno;
   close(ends[1]);

@@ -56,7 +56,12 @@ static void tell_log_error(struct monitor *monitor) {
   int32_t error = monitor->log.error;
   if (error == monitor->told_log_error) return;
   monitor->told_log_error = error;
-  engine_queue(monitor, FRAME_LOG_ERROR, 0, &error, sizeof error);
+  struct {
+    int32_t error;
+    uint32_t zero;
+    uint64_t lost_bytes;
+  } told = { error, 0, monitor->log.lost_bytes };
+  engine_queue(monitor, FRAME_LOG_ERROR, 0, &told, sizeof told);
 }
 
 /* Output is read as fast as it can be kept, or, while someone is subscribed, as it is wanted. */
@@ -246,6 +251,27 @@ static int keep(struct kept *kept, struct monitor *monitor, const uint8_t *messa
   return decode_batch(kept->memory, 4 + section_size, IN_TEARDOWN, &kept->teardown);
 }
 
+static void mark_used(uint64_t *used, const struct op *op) {
+  const char *signature = op_rows[op->code].signature;
+  for (int i = 0; signature[i] != 0; i++) {
+    const struct field *field = &op->field[i];
+    if ((signature[i] == 'd' || signature[i] == 'D') && field->number < MAX_SLOTS) *used |= 1ull << field->number;
+    if (signature[i] != 'p') continue;
+    for (uint32_t j = 0; j < field->size; j++) *used |= 1ull << read_u32((uint8_t *)field->text + (size_t)j * 8 + 4);
+  }
+}
+
+/* What only the start needed would hold mounts, namespaces and cgroups alive. */
+static void close_unused_slots(struct context *context, const struct op_list *teardown) {
+  uint64_t used = 0;
+  for (uint32_t i = 0; i < teardown->count; i++) mark_used(&used, &teardown->ops[i]);
+  for (int i = 0; i < MAX_SLOTS; i++) {
+    if (used >> i & 1 || context->slot[i] < 0) continue;
+    close(context->slot[i]);
+    context->slot[i] = -1;
+  }
+}
+
 /* Every op, whatever fails before. The payload of TORN_DOWN: u32 count, then u32 index, i32 errno each. */
 static void tear_down(struct monitor *monitor, struct context *context, const struct op_list *list, bool tell) {
   size_t room = 4 + (size_t)list->count * 8;
@@ -307,6 +333,7 @@ void monitor_run(int engine, uint8_t *message, size_t size, uint8_t arg) {
   decoded_free(&program);
   munmap(message, size + 1);
   if (kept_all != 0) _exit(1);
+  close_unused_slots(&context, &kept.teardown.lists[0]);
 
   for (int stream = 1; stream <= 2; stream++) monitor.ended[stream - 1] = monitor.stdio.ours[stream] < 0;
   engine_connect(&monitor, engine, false);

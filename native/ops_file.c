@@ -28,9 +28,10 @@ static int write_and_close(int fd, const struct field *data) {
   return result;
 }
 
+/* A pipe or terminal that lies there instead of a file is refused, not waited for. */
 int perform_writeFile(struct context *context, struct op *op) {
   (void)context;
-  int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (op->field[3].number != 0 ? O_EXCL : O_TRUNC);
+  int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | (op->field[3].number != 0 ? O_EXCL : O_TRUNC);
   return write_and_close(open(op->field[0].text, flags, (mode_t)op->field[2].number), &op->field[1]);
 }
 

@@ -61,8 +61,10 @@ export class ConnectedMonitor implements Monitor {
   }
 
   writeStdin(data: Uint8Array): Promise<void> {
-    if (this.#over) return Promise.reject(gone(this.pid));
-    return this.#input.write(data);
+    const written = this.#over ? Promise.reject(gone(this.pid)) : this.#input.write(data);
+    // Whoever doesn't wait for it learns of the monitor's end by `exited`.
+    written.catch(() => {});
+    return written;
   }
 
   closeStdin(): void {
@@ -223,10 +225,7 @@ class StdinQueue {
 
   fail(error: OnggiError): void {
     this.#failure = error;
-    for (const { done } of this.#waiting.splice(0)) {
-      done.promise.catch(() => {});
-      done.reject(error);
-    }
+    for (const { done } of this.#waiting.splice(0)) done.reject(error);
   }
 
   #flush(): void {

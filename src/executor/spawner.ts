@@ -36,6 +36,7 @@ export async function openExecutor(options: ExecutorOptions): Promise<Executor> 
 }
 
 const spareDelayMs = 4;
+const minLifeMs = 1000;
 
 class SpawnerExecutor implements Executor {
   readonly #options: ExecutorOptions;
@@ -46,6 +47,7 @@ class SpawnerExecutor implements Executor {
   /** Already accepted, with its process forked: the next start doesn't wait for either. */
   #spare: Connection | undefined;
   #spareTimer: NodeJS.Timeout | undefined;
+  #startedAtMs = 0;
   #closed = false;
 
   constructor(options: ExecutorOptions) {
@@ -57,7 +59,10 @@ class SpawnerExecutor implements Executor {
   /** The running spawner; after a failed start the next call tries again. */
   async start(): Promise<Spawner> {
     if (this.#closed) throw new OnggiError("unavailable", "the executor is closed");
-    this.#spawner ??= startSpawner(this.#options, (reason) => this.#lost(reason));
+    if (this.#spawner === undefined) {
+      this.#startedAtMs = performance.now();
+      this.#spawner = startSpawner(this.#options, (reason) => this.#lost(reason));
+    }
     try {
       return await this.#spawner;
     } catch (error) {
@@ -145,8 +150,9 @@ class SpawnerExecutor implements Executor {
   #lost(reason: string): void {
     this.#spawner = undefined;
     if (this.#closed) return;
-    // Started at once, not when it is next needed. What hinders it is told to whoever needs it.
-    this.start().catch(() => {});
+    // Started at once, not when it is next needed; unless it dies as soon as it is started. What hinders it is told to
+    // whoever needs it.
+    if (performance.now() - this.#startedAtMs > minLifeMs) this.start().catch(() => {});
     for (const listener of this.#lostListeners) listener(reason);
   }
 }

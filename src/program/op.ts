@@ -80,10 +80,11 @@ export type Op =
     | { readonly op: "capset"; readonly effective: bigint; readonly permitted: bigint; readonly inheritable: bigint }
     /** PR_CAP_AMBIENT_RAISE of each bit. */
     | { readonly op: "ambientSet"; readonly raise: bigint }
-    /** setgroups, setresgid, setresuid, in this order. */
+    /** The process's own pipes or terminal are given to the user; then setgroups, setresgid, setresuid. At most 1,024 groups. */
     | { readonly op: "setUser"; readonly uid: number; readonly gid: number; readonly groups: readonly number[] }
     /** seccomp(SECCOMP_SET_MODE_FILTER): `filter` is an array of struct sock_filter, 8 bytes each. */
     | { readonly op: "seccomp"; readonly flags: number; readonly filter: Uint8Array }
+    /** The umask that the program gets (022 without): modes of what the steps make are exact, whatever it is. */
     | { readonly op: "umask"; readonly mask: number }
     | { readonly op: "chdir"; readonly path: string; readonly create?: boolean }
     | { readonly op: "chroot"; readonly path: string }
@@ -102,12 +103,16 @@ export type Op =
       }
     /**
      * Becomes a tiny init: forks, the child goes on with the next steps, the parent (PID 1) forwards signals, reaps, and ends
-     * with the child's status. `--init`.
+     * with the child's status. `--init`. Stands last before the exec: PID 1 keeps whatever rights it has there, and its
+     * descriptors are closed.
      */
     | { readonly op: "init" }
 
     // --- mounts --------------------------------------------------------------------------------------------------
-    /** mount(2). `target` is created where `create` says so. */
+    /**
+     * mount(2). `target` is created where `create` says so. Of this and the other mounts: a relative target is resolved as if
+     * the current directory were the root, so no link in an image leads out of it; that takes a /proc at /proc.
+     */
     | {
         readonly op: "mount";
         readonly source: string;
@@ -199,7 +204,7 @@ export type Op =
         readonly rows: number;
         readonly columns: number;
       }
-    /** Opens the container's terminal in its own devpts, makes it the controlling one and 0 to 2. Child part, after the mounts. */
+    /** Opens the container's terminal in its own devpts (`path` is its ptmx; ENODEV for anything else), makes it the controlling one and 0 to 2. Child part, after the mounts. */
     | { readonly op: "openTerminal"; readonly path: string }
     /** Where output is kept. `format` 0 none, 1 frames (`src/engine/log-frames.ts`), 2 Docker's json-file. */
     | {
