@@ -5,7 +5,7 @@ import { OnggiError } from "../base/error.ts";
 import type { Op } from "../program/op.ts";
 import { AddressPool } from "./address-pool.ts";
 import { type Perform, removeBridge, removeFirewall } from "./bridge-setup.ts";
-import { connectSteps, type Endpoint, lateTeardownSteps } from "./connect-steps.ts";
+import { connectSteps, type Endpoint, teardownSteps } from "./connect-steps.ts";
 import { forwardWarnings } from "./forward-policy.ts";
 import { readHasIpv6, readLinkIndex, readLinkIndexOf, readMtu } from "./host-links.ts";
 import { HostPorts } from "./host-ports.ts";
@@ -107,7 +107,7 @@ export class Bridge implements BridgeNetwork {
 
   teardown(containerId: string): readonly Op[] {
     const lease = this.#leases.get(containerId);
-    return lease === undefined ? [] : lateTeardownSteps(this.#endpoint(lease));
+    return lease === undefined ? [] : teardownSteps(this.#endpoint(lease));
   }
 
   leases(): readonly Lease[] {

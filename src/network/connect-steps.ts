@@ -30,6 +30,7 @@ const slots = {
   firewall: "net:firewall",
   namespace: "net:namespace",
   inside: "net:inside",
+  teardown: "net:teardown",
 };
 
 /**
@@ -127,15 +128,18 @@ function cable(endpoint: Endpoint, bridgeIndex: number): EncodedMessages & { rea
 }
 
 /**
- * Takes back what is not the container's own: published ports and the lease.
+ * Takes back what is not the container's own: published ports and the lease. Any process may perform it, if the monitor died.
  *
- * Over the socket that the host part opened, and without closing it: where an element was deleted a moment ago, closing one of nf_tables'
- * sockets waits 15 ms for the kernel to have freed it, and holds up all others meanwhile.
+ * The socket is left to the end of the process: where an element was deleted a moment ago, closing one of nf_tables' sockets waits 15 ms
+ * for the kernel to have freed it.
  */
-function teardownSteps({ bridge, publications, address, leasePath }: Endpoint): readonly Op[] {
-  const slot = slots.firewall;
+export function teardownSteps({ bridge, publications, address, leasePath }: Endpoint): readonly Op[] {
+  const removeLease: Op = { op: "remove", path: leasePath, ignore: ["ENOENT"] };
+  if (publications.length === 0) return [removeLease];
+  const slot = slots.teardown;
   const hasUdp = publications.some(({ port }) => port.protocol === "udp");
   return [
+    { op: "netlinkSocket", slot, protocol: netlinkNetfilter },
     // One transaction each: a transaction with an element that is gone already would remove none.
     ...publications.map(
       ({ port }): Op => ({
@@ -147,17 +151,7 @@ function teardownSteps({ bridge, publications, address, leasePath }: Endpoint): 
       }),
     ),
     ...(hasUdp ? [forgetOp(slot, forgetFlowsOf(address), `conntrack -D -r ${formatAddress(address)}`)] : []),
-    { op: "remove", path: leasePath, ignore: ["ENOENT"] },
-  ];
-}
-
-/** The same for a process that has no such socket. */
-export function lateTeardownSteps(endpoint: Endpoint): readonly Op[] {
-  const slot = slots.firewall;
-  return [
-    { op: "netlinkSocket", slot, protocol: netlinkNetfilter },
-    ...teardownSteps(endpoint),
-    { op: "closeSlot", slot },
+    removeLease,
   ];
 }
 

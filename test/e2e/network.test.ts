@@ -236,7 +236,7 @@ describe("a container on a bridge", () => {
     const route = execFileSync("nsenter", [...inside, "route"], { encoding: "utf8" });
     const published = nft("list", "map", "ip", table, "published");
     const hairpin = readFileSync(`/sys/class/net/${hostLink}/brport/hairpin_mode`, "utf8").trim();
-    run(commands(steps.teardown, "net:firewall"));
+    run(commands(steps.teardown, "net:teardown"));
     holder.kill();
 
     assert.match(shown, new RegExp(`^2: eth0 +inet ${address}/16 brd 172.30.255.255 scope global eth0`));
