@@ -1,8 +1,9 @@
 import { resolve } from "node:path";
 import { OnggiError } from "../base/error.ts";
 import { readEnvironment, readLabels, readText } from "./env-file.ts";
+import { longName } from "./parse-flags.ts";
 import { parseExposed, parsePublished } from "./port-spec.ts";
-import type { CreateFlags } from "./run-flags.ts";
+import { type CreateFlags, unsupportedFlags } from "./run-flags.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -34,9 +35,11 @@ export function createRequest(
 
 function refuse(flags: CreateFlags): void {
   const unsupported = (what: string, hint: string) => new OnggiError("unsupported", what, { hint });
-  if (flags.gpus !== undefined) throw unsupported("--gpus is not supported", "Hand in the devices with --device.");
-  if (flags.userns !== undefined && flags.userns !== "host")
-    throw unsupported("--userns is not supported", "Leave it out.");
+  for (const key of Object.keys(unsupportedFlags) as (keyof typeof unsupportedFlags)[]) {
+    const isAsItIs = key === "userns" && flags[key] === "host";
+    if (flags[key] === undefined || isAsItIs) continue;
+    throw unsupported(`--${longName(key)} is not supported`, unsupportedFlags[key].help);
+  }
   if (flags.runtime !== undefined && flags.runtime !== "onggi") {
     throw unsupported(`runtime "${flags.runtime}" is not supported`, "Leave --runtime out.");
   }
@@ -149,6 +152,7 @@ function resources(flags: CreateFlags) {
     Memory: flags.memory,
     MemoryReservation: flags.memoryReservation,
     MemorySwap: flags.memorySwap,
+    MemorySwappiness: flags.memorySwappiness,
     OomKillDisable: flags.oomKillDisable ? true : undefined,
     PidsLimit: flags.pidsLimit,
     BlkioWeight: flags.blkioWeight,

@@ -3,6 +3,7 @@ import { readAll } from "./client.ts";
 import { type Context, command } from "./command.ts";
 import { Exit } from "./exit.ts";
 import { flag } from "./flag.ts";
+import type { Input } from "./io.ts";
 import { registryKey, writeCredentials } from "./login-config.ts";
 
 const flags = {
@@ -52,12 +53,23 @@ async function ask(io: LoginContext["io"], known: string | undefined) {
   const lines = createInterface({ input: io.stdin, output: io.stderr, terminal: true });
   try {
     const username = known ?? (await lines.question("Username: "));
-    const answer = lines.question("Password: ");
-    // What is typed from here on isn't shown.
-    Object.assign(lines, { _writeToOutput: () => {} });
-    const password = await answer;
+    lines.close();
+    io.stderr.write("Password: ");
+    return { username, password: await askUnseen(io.stdin) };
+  } finally {
+    lines.close();
     io.stderr.write("\n");
-    return { username, password };
+  }
+}
+
+/** Reads a line of a terminal that doesn't show what is typed. */
+async function askUnseen(input: Input): Promise<string> {
+  const { createInterface } = await import("node:readline/promises");
+  const { Writable } = await import("node:stream");
+  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const lines = createInterface({ input, output: nowhere, terminal: true });
+  try {
+    return await lines.question("");
   } finally {
     lines.close();
   }

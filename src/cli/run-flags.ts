@@ -9,8 +9,29 @@ function streamName(text: string): string {
   throw new OnggiError("invalid", "valid streams are STDIN, STDOUT and STDERR");
 }
 
+const refused = (help: string) => flag.string({ help, hidden: true });
+
+/** Docker's flags for what Onggi hasn't: known, so that they can be refused by name, with the way round. */
+export const unsupportedFlags = {
+  gpus: refused("Hand in the devices with --device."),
+  deviceCgroupRule: refused("Name the devices with --device."),
+  healthCmd: refused("Onggi runs no health checks; run one with 'onggi exec'."),
+  ip: refused("Addresses are given out by the network."),
+  ip6: refused("Addresses are given out by the network."),
+  isolation: refused("Leave it out."),
+  kernelMemory: refused("Kernel memory counts in --memory."),
+  link: refused("Reach the other container by its address."),
+  macAddress: refused("Addresses are given out by the network."),
+  networkAlias: refused("Reach the container by its address."),
+  storageOpt: refused("Leave it out."),
+  userns: refused("Leave it out."),
+  volumeDriver: refused("Bind a folder of the host with -v."),
+  volumesFrom: refused("Bind the same folders of the host with -v."),
+};
+
 /** What a container is made from: the flags that `run`, `create` and `explain run` share. */
 export const createFlags = {
+  ...unsupportedFlags,
   addHost: flag.list({ help: "Add a line to /etc/hosts (host:ip)" }),
   annotation: flag.map({ help: "Add an annotation to the container" }),
   attach: flag.listOf({ short: "a", help: "Attach to STDIN, STDOUT or STDERR" }, streamName),
@@ -27,6 +48,7 @@ export const createFlags = {
   cpusetCpus: flag.string({ help: "CPUs to run on (0-3, 0,1)" }),
   cpusetMems: flag.string({ help: "Memory nodes to use (0-3, 0,1)" }),
   device: flag.list({ help: "Add a device of the host (HOST[:CONTAINER[:rwm]])" }),
+  disableContentTrust: flag.switch({ initial: true, help: "Accepted for Docker's sake", hidden: true }),
   dns: flag.list({ help: "Set DNS servers" }),
   dnsOption: flag.list({ help: "Set DNS options", aliases: ["dns-opt"] }),
   dnsSearch: flag.list({ help: "Set DNS search domains" }),
@@ -35,7 +57,6 @@ export const createFlags = {
   env: flag.list({ short: "e", help: "Set environment variables" }),
   envFile: flag.list({ help: "Read environment variables from a file" }),
   expose: flag.list({ help: "Expose a port or a range of ports" }),
-  gpus: flag.string({ help: "Not supported: Onggi hands in no GPUs", hidden: true }),
   groupAdd: flag.list({ help: "Join further groups" }),
   hostname: flag.string({ short: "h", help: "Host name of the container" }),
   init: flag.switch({ help: "Run an init inside that forwards signals and reaps processes" }),
@@ -48,9 +69,11 @@ export const createFlags = {
   memory: flag.bytes({ short: "m", help: "Memory limit" }),
   memoryReservation: flag.bytes({ help: "Memory to keep when the host runs short" }),
   memorySwap: flag.bytesOrUnlimited({ help: "Limit of memory and swap together, -1 for unlimited swap" }),
+  memorySwappiness: flag.integer({ help: "How eagerly its memory is swapped out (0 to 100)" }),
   mount: flag.listOf({ help: "Attach a file system (type=bind|tmpfs,source=…,target=…)" }, parseMount),
   name: flag.string({ help: "Name of the container" }),
   network: flag.string({ help: "Network to use (bridge|none|host|container:ID)", aliases: ["net"] }),
+  noHealthcheck: flag.switch({ help: "Accepted: Onggi runs no health checks", hidden: true }),
   oomKillDisable: flag.switch({ help: "Let the container wait instead of killing it when memory runs out" }),
   oomScoreAdj: flag.integer({ help: "How eagerly the host's OOM killer takes it (-1000 to 1000)" }),
   pid: flag.string({ help: "PID namespace to use" }),
@@ -74,7 +97,6 @@ export const createFlags = {
   tty: flag.switch({ short: "t", help: "Allocate a pseudo-TTY" }),
   ulimit: flag.listOf({ help: "Resource limits (NAME=SOFT[:HARD])", placeholder: "ulimit" } as const, parseUlimit),
   user: flag.string({ short: "u", help: "User name or UID (<name|uid>[:<group|gid>])" }),
-  userns: flag.string({ help: "User namespace to use", hidden: true }),
   uts: flag.string({ help: "UTS namespace to use" }),
   volume: flag.list({ short: "v", help: "Bind a folder or file of the host (HOST:CONTAINER[:ro])" }),
   workdir: flag.string({ short: "w", help: "Working directory inside" }),
