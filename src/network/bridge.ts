@@ -5,7 +5,7 @@ import { OnggiError } from "../base/error.ts";
 import type { Op } from "../program/op.ts";
 import { AddressPool } from "./address-pool.ts";
 import { type Perform, removeBridge, removeFirewall } from "./bridge-setup.ts";
-import { connectSteps, type Endpoint, teardownSteps } from "./connect-steps.ts";
+import { connectSteps, type Endpoint } from "./connect-steps.ts";
 import { forwardWarnings } from "./forward-policy.ts";
 import { readHasIpv6, readLinkIndex, readLinkIndexOf, readMtu } from "./host-links.ts";
 import { HostPorts } from "./host-ports.ts";
@@ -103,11 +103,6 @@ export class Bridge implements BridgeNetwork {
     this.#leases.delete(containerId);
     this.#pool.free(numberOf(lease.address));
     this.#hostPorts.release(lease.ports);
-  }
-
-  teardown(containerId: string): readonly Op[] {
-    const lease = this.#leases.get(containerId);
-    return lease === undefined ? [] : teardownSteps(this.#endpoint(lease));
   }
 
   leases(): readonly Lease[] {

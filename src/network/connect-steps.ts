@@ -133,7 +133,7 @@ function cable(endpoint: Endpoint, bridgeIndex: number): EncodedMessages & { rea
  * The socket is left to the end of the process: where an element was deleted a moment ago, closing one of nf_tables' sockets waits 15 ms
  * for the kernel to have freed it.
  */
-export function teardownSteps({ bridge, publications, address, leasePath }: Endpoint): readonly Op[] {
+function teardownSteps({ bridge, publications, address, leasePath }: Endpoint): readonly Op[] {
   const removeLease: Op = { op: "remove", path: leasePath, ignore: ["ENOENT"] };
   if (publications.length === 0) return [removeLease];
   const slot = slots.teardown;

@@ -28,8 +28,6 @@ export interface BridgeNetwork {
    * Of an unknown container it does nothing.
    */
   release(containerId: string): void;
-  /** The teardown steps of a connected container once more, for one whose monitor died without running them. */
-  teardown(containerId: string): readonly Op[];
   /** What is connected: at start-up, according to the leases on disk. */
   leases(): readonly Lease[];
   /** Forgets all containers but those that run; the steps make firewall and leases on disk say the same. */

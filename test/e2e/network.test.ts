@@ -480,7 +480,7 @@ describe("a bridge network", () => {
     process.kill(Number(readFileSync(`/proc/${container.pid}/stat`, "utf8").split(" ")[3]), "SIGKILL");
     await assert.rejects(container.monitor.exited);
     process.kill(container.pid, "SIGKILL");
-    await worker.run(network.teardown(container.id));
+    await worker.run(container.steps.teardown);
     network.release(container.id);
     live.delete(container);
 
