@@ -170,6 +170,9 @@ describe("compileFilter", () => {
 
     assert.equal(runFilter(filter, { arch: 0xc00000b7, number: 63 }), allow); // read
     assert.equal(runFilter(filter, { arch: 0xc00000b7, number: 40 }), errno(1)); // mount
+    const arm = (number: number) => runFilter(filter, { arch: 0x40000028, number });
+    assert.deepEqual([arm(3), arm(21), arm(0xf0005)], [allow, errno(1), allow]); // read, mount, set_tls
+    assert.deepEqual([arm(5000), arm(0xf0100)], [errno(38), errno(38)]);
   });
 });
 

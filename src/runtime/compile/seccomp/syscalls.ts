@@ -1,5 +1,6 @@
 import type { Architecture } from "../host-facts.ts";
 import { aarch64Syscalls } from "./syscalls-aarch64.ts";
+import { armSyscalls } from "./syscalls-arm.ts";
 import { i386Syscalls } from "./syscalls-i386.ts";
 import { x32Syscalls, x86_64Syscalls } from "./syscalls-x86-64.ts";
 
@@ -23,11 +24,12 @@ const aarch64: CallTable = {
   base: 0,
   numbers: parse(aarch64Syscalls),
 };
+const arm: CallTable = { name: "SCMP_ARCH_ARM", auditArch: 0x40000028, base: 0, numbers: parse(armSyscalls) };
 
-/** The tables that a processor has, its own first. 32-bit ARM is not among them: a filter refuses all of its calls. */
+/** The tables that a processor has, its own first. */
 export const callTables: Readonly<Record<Architecture, readonly CallTable[]>> = {
   x86_64: [x86_64, x32, i386],
-  aarch64: [aarch64],
+  aarch64: [aarch64, arm],
 };
 
 function parse(text: string): ReadonlyMap<string, number> {
