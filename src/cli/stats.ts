@@ -69,6 +69,7 @@ async function showLive(context: StatsContext): Promise<number> {
   const samples = new Map<string, StatsBody>();
   const open = new Set<string>();
   let rows = await listRows(context);
+  if (context.io.stdout.isTTY === true) await write(context.io.stdout, "\x1b[2J");
   let listedAt = performance.now();
   for (;;) {
     for (const { id } of rows) {
