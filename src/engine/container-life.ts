@@ -120,6 +120,7 @@ export class ContainerLife {
 
   async #launch(container: Container): Promise<void> {
     await container.run?.finished;
+    await this.#parts.store.flushEnd(container.id);
     try {
       const { monitor, launch } = await this.#parts.launcher.launch(container);
       this.#follow(container, monitor, launch);
@@ -158,7 +159,7 @@ export class ContainerLife {
       !container.isStopping &&
       !this.#closing &&
       wantsRestart(container.record.config.restart, last.exitCode, container.record.restartCount);
-    const saved = this.#setRecord(container, { last, wasRunning: restarts });
+    container.record = { ...container.record, last, wasRunning: restarts };
     if (restarts) container.phase = "restarting";
     this.#emit(container, "die", {
       exitCode: String(last.exitCode),
@@ -167,11 +168,12 @@ export class ContainerLife {
     container.tellExit();
     resolveExited();
 
-    await run.monitor.tornDown.catch(() => {});
+    const failures = await run.monitor.tornDown.catch(() => []);
+    // Cgroups that the container made inside its own, for one, must go first.
+    if (failures.length > 0) await this.#parts.recovery.cleanUp(container.id, run.launch.teardown);
     container.session.end();
     container.tellEnd();
-    await saved;
-    this.#parts.store.clearLaunch(container.id);
+    if (container.record.config.autoRemove !== true) this.#parts.store.saveEnd(container.record);
     this.#parts.launcher.release(container);
     container.run = undefined;
     // Not awaited: whoever removes or restarts waits for this run to be finished first.

@@ -1,6 +1,16 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { writeJsonAtomic } from "../base/atomic-file.ts";
+import { isErrno } from "../base/errno.ts";
 import type { Op } from "../program/op.ts";
 import { opsFromJson, opsToJson } from "../program/op-json.ts";
 import type { ContainerRecord } from "./container-record.ts";
@@ -16,6 +26,8 @@ export interface LaunchRecord {
   readonly teardown: readonly Op[];
 }
 
+const endDelayMs = 50;
+
 /**
  * The files of containers.
  *
@@ -25,6 +37,10 @@ export interface LaunchRecord {
 export class ContainerStore {
   readonly #root: string;
   readonly #runRoot: string;
+  /** Ends that are still to be written, by id. */
+  readonly #ends = new Map<string, { readonly record: ContainerRecord; readonly timer: NodeJS.Timeout }>();
+  /** The last write of each container that has one under way. */
+  readonly #writes = new Map<string, Promise<void>>();
 
   constructor(root: string, runRoot: string) {
     this.#root = join(root, "containers");
@@ -48,9 +64,49 @@ export class ContainerStore {
     mkdirSync(this.runDirectory(id), { mode: 0o700 });
   }
 
+  /** Writes a record; resolves when it is safe. */
   async save(record: ContainerRecord): Promise<void> {
-    if (record.config.autoRemove === true) this.#saveVolatile(record);
-    else await writeJsonAtomic(this.#recordPath(record.id), record);
+    const { id } = record;
+    const hasEnded = this.#cancelEnd(id);
+    if (record.config.autoRemove === true) return this.#saveVolatile(record);
+    // One after the other, so that an older record never replaces a newer one.
+    const before = this.#writes.get(id) ?? Promise.resolve();
+    const write = before.catch(() => {}).then(() => writeJsonAtomic(this.#recordPath(id), record));
+    this.#writes.set(id, write);
+    try {
+      await write;
+    } finally {
+      if (this.#writes.get(id) === write) this.#writes.delete(id);
+    }
+    if (hasEnded) this.clearLaunch(id);
+  }
+
+  /**
+   * Writes the record of a container that has ended, a moment later: until then the monitor's own record of the exit stays in
+   * the run directory. A container that is removed at once, as most that end are, never waits for the disk.
+   */
+  saveEnd(record: ContainerRecord): void {
+    const { id } = record;
+    this.#cancelEnd(id);
+    const timer = setTimeout(() => void this.flushEnd(id).catch(() => {}), endDelayMs);
+    this.#ends.set(id, { record, timer });
+  }
+
+  /** Writes the end of a container now, if it is still to be written. */
+  async flushEnd(id: string): Promise<void> {
+    const end = this.#ends.get(id);
+    if (end === undefined) return;
+    await this.save(end.record);
+  }
+
+  /** Writes all that is still to be written. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#ends.keys()].map((id) => this.flushEnd(id)));
+  }
+
+  #cancelEnd(id: string): boolean {
+    clearTimeout(this.#ends.get(id)?.timer);
+    return this.#ends.delete(id);
   }
 
   #saveVolatile(record: ContainerRecord): void {
@@ -77,11 +133,13 @@ export class ContainerStore {
       rmSync(join(this.runDirectory(id), name), { force: true });
   }
 
-  remove(id: string): void {
+  async remove(id: string): Promise<void> {
+    this.#cancelEnd(id);
+    await this.#writes.get(id)?.catch(() => {});
     // The record first: without it the rest is an orphan that the next start sweeps.
-    rmSync(this.#recordPath(id), { force: true });
-    rmSync(this.runDirectory(id), { recursive: true, force: true });
-    rmSync(this.directory(id), { recursive: true, force: true });
+    unlinkIfThere(this.#recordPath(id));
+    removeFlat(this.runDirectory(id));
+    removeFlat(this.directory(id));
   }
 
   /**
@@ -97,13 +155,35 @@ export class ContainerStore {
       const record = readJson(path) ?? readJson(join(this.runDirectory(id), "container.json"));
       if (isRecord(record, id)) records.push(record);
       else if (existsSync(path)) broken.push(path);
-      else this.remove(id);
+      else {
+        removeFlat(this.runDirectory(id));
+        removeFlat(this.directory(id));
+      }
     }
     return { records, broken };
   }
 
   #recordPath(id: string): string {
     return join(this.directory(id), "container.json");
+  }
+}
+
+/** Removes a directory of plain files; `rm` with `recursive` takes five times as long. */
+function removeFlat(directory: string): void {
+  try {
+    for (const name of readdirSync(directory)) unlinkSync(join(directory, name));
+    rmdirSync(directory);
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return;
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function unlinkIfThere(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if (!isErrno(error, "ENOENT")) throw error;
   }
 }
 

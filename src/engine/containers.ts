@@ -51,6 +51,8 @@ export interface ContainersParts extends Omit<LifeParts, "autoRemove"> {
   readonly facts: HostFacts;
   /** @throws OnggiError `not_found` */
   resolveImage(key: string): Promise<ImageForContainer>;
+  /** A container of this image is gone. */
+  afterRemove(imageId: string): void;
 }
 
 /** The containers of one data root. */
@@ -300,8 +302,9 @@ export class Containers implements ContainersFace {
   }
 
   /** Lets go of all: containers go on. */
-  close(): void {
+  async close(): Promise<void> {
     this.#life.close(this.#parts.names.all);
+    await this.#parts.store.close();
   }
 
   /** The record of a container that isn't made yet. */
@@ -356,7 +359,7 @@ export class Containers implements ContainersFace {
       }
       container.session.abandon();
       await rootfs.discard(container.id);
-      store.remove(container.id);
+      await store.remove(container.id);
     } catch (error) {
       container.phase = "dead";
       throw error;
@@ -369,6 +372,7 @@ export class Containers implements ContainersFace {
       name: container.record.name,
     });
     container.tellRemoval();
+    this.#parts.afterRemove(container.record.image.id);
   }
 
   #find(key: string): Container {

@@ -130,7 +130,7 @@ export class Engine implements EngineFace, AsyncDisposable {
   /** Lets go of the data root. Containers go on, kept by their monitors. */
   async close(): Promise<void> {
     const { containers, observer, cgroups, executor, lock, closeStorage } = this.#parts;
-    containers.close();
+    await containers.close();
     observer.close();
     await closeStorage();
     cgroups.close();
@@ -201,7 +201,14 @@ async function assemble(
     const { id, reference, config, chainIds } = await images.resolve(key);
     return { id, reference, config, chainId: chainIds.at(-1) };
   };
+  // The layers of an image that was removed by force stay until its last container goes.
+  const afterRemove = (imageId: string) => {
+    const gone = images.get(imageId).catch(() => images.collectLayers());
+    // What can't be removed now, the next start removes.
+    void gone.catch(() => {});
+  };
   const containers: Containers = new Containers({
+    afterRemove,
     names,
     store,
     events,
