@@ -172,10 +172,11 @@ export class ContainerLife {
     // Cgroups that the container made inside its own, for one, must go first.
     if (failures.length > 0) await this.#parts.recovery.cleanUp(container.id, run.launch.teardown);
     container.session.end();
-    container.tellEnd();
     if (container.record.config.autoRemove !== true) this.#parts.store.saveEnd(container.record);
     this.#parts.launcher.release(container);
     container.run = undefined;
+    // Last, since whoever follows the log looks at the run.
+    container.tellEnd();
     // Not awaited: whoever removes or restarts waits for this run to be finished first.
     if (restarts) this.#restartLater(container, last);
     else if (container.record.config.autoRemove === true)

@@ -31,7 +31,7 @@ import { generateName } from "./name-generator.ts";
 import { processTable } from "./process-table.ts";
 import { wantsStartAtBoot } from "./restart-policy.ts";
 import type { Rootfs } from "./rootfs.ts";
-import { validateConfig } from "./validate-config.ts";
+import { checkConfig } from "./spec.ts";
 
 const shortIdLength = 12;
 /** How long a forced removal lets attached clients read the last output. */
@@ -402,14 +402,7 @@ export class Containers implements ContainersFace {
   #check({ config }: ContainerRecord): readonly string[] {
     logSettings(config.log);
     parseSignal(config.stopSignal ?? "SIGTERM");
-    const problems = validateConfig(config, this.#parts.facts);
-    if (problems.length > 0) {
-      const hints = problems.flatMap(({ hint }) => hint ?? []);
-      throw new OnggiError("invalid", problems.map(({ message }) => message).join("; "), {
-        hint: hints.join(" ") || undefined,
-      });
-    }
-    return [];
+    return checkConfig(config, this.#parts.facts);
   }
 }
 

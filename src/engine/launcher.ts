@@ -108,28 +108,22 @@ export class Launcher {
       );
     }
     const key = `explain-${record.id}`;
-    const connection = isBridged(record) ? await network.connect(key, portsOf(record)) : undefined;
-    try {
-      const scratch = await rootfs.view(key, chainId, async (mounts) =>
-        scratchIn(join(runRoot, "explain", record.id.slice(0, 12)), mounts),
-      );
-      const { directory } = scratch;
-      const places = {
-        rootfs: scratch.rootfs,
-        runDirectory: directory,
-        logDirectory: join(directory, "log"),
-        staging: join(directory, "root"),
-      };
-      const program = await this.#plan(record, connection, places);
-      const files = containerFileContents(containerFilesIn(directory), record, addressOf(connection, network, ""));
-      return explain(withScratch(program, scratch, files), {
-        id: record.id,
-        name: record.name,
-        image: record.image.reference,
-      });
-    } finally {
-      network.release(key);
-    }
+    const connection = isBridged(record) ? network.preview(record.id, portsOf(record)) : undefined;
+    const directory = join(runRoot, "explain", record.id.slice(0, 12));
+    const { rootfs: mounts } = await rootfs.view(key, chainId, async (view) => scratchIn(directory, view));
+    const places = {
+      rootfs: mounts,
+      runDirectory: directory,
+      logDirectory: join(directory, "log"),
+      staging: join(directory, "root"),
+    };
+    const program = await this.#plan(record, connection, places);
+    const files = containerFileContents(containerFilesIn(directory), record, addressOf(connection, network, ""));
+    return explain(withScratch(program, { directory, rootfs: mounts }, files), {
+      id: record.id,
+      name: record.name,
+      image: record.image.reference,
+    });
   }
 
   async #connect(record: ContainerRecord): Promise<Connection | undefined> {

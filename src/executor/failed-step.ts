@@ -1,4 +1,5 @@
 import { OnggiError } from "../base/error.ts";
+import { hintFor } from "../program/hint.ts";
 import type { Op } from "../program/op.ts";
 import { errnoName, errnoSentence } from "./errno.ts";
 import { StepFailure } from "./step-failure.ts";
@@ -33,26 +34,3 @@ export function stepFailure(
 
 /** EBADMSG: the decoder's, before anything was done. */
 const notUnderstood = 74;
-
-const hints: Readonly<Record<string, string>> = {
-  EPERM: "Onggi needs root with all capabilities here; inside another container, run that one privileged.",
-  EACCES: "Look at the modes of the path and its folders, and at security modules (AppArmor, SELinux).",
-  ENOSPC: "Free space or inodes on that file system.",
-  EDQUOT: "Free space or inodes within the quota, or raise it.",
-  EROFS: "The file system is mounted read-only.",
-  EMFILE: "Raise the limit of open files (ulimit -n).",
-  ENFILE: "Raise the kernel's limit of open files: sysctl fs.file-max.",
-  EAGAIN: "A limit of processes is reached: look at ulimit -u, kernel.pid_max and the cgroup's pids.max.",
-  ENOMEM: "The kernel has no memory for it, or the process to join has ended.",
-  ENOSYS: "This kernel is too old for the step.",
-  EOPNOTSUPP: "The file system or the kernel can't do that.",
-  ENODEV: "The kernel lacks this file system or device: a module may not be loaded.",
-};
-
-function hintFor(op: Op, errno: string): string | undefined {
-  if (op.op !== "exec") return hints[errno];
-  if (errno === "ENOENT") return "The program isn't in the image, or the interpreter in its first line isn't.";
-  if (errno === "EACCES") return "It isn't executable, or it is a directory.";
-  if (errno === "ENOEXEC") return "It is made for another architecture, or a script without #! in its first line.";
-  return undefined;
-}
