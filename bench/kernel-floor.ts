@@ -26,10 +26,7 @@ export class KernelFloor implements Disposable {
 
   /** One container; its milliseconds. */
   async one(): Promise<number> {
-    const answer = new Promise<string>((resolve, reject) => {
-      this.#lines.once("line", resolve);
-      this.#lines.once("close", () => reject(new Error("floor ended")));
-    });
+    const answer = new Promise<string>((resolve) => this.#lines.once("line", resolve));
     this.#process.stdin?.write("\n");
     return Number(await answer) / 1e6;
   }

@@ -1,5 +1,9 @@
 import { startDaemon, type TestDaemon } from "../test/e2e/harness.ts";
 import { Api } from "./api.ts";
+import { makeScratchImage } from "./scratch-image.ts";
+
+/** The image that benches run: what the yardstick runs, too. */
+export const scratchImage = "onggi-bench:latest";
 
 export interface OwnDaemon {
   readonly daemon: TestDaemon;
@@ -8,11 +12,18 @@ export interface OwnDaemon {
   stop(): Promise<void>;
 }
 
-/** A daemon of this bench's own, with the image `host`. */
+/** A daemon of this bench's own, with the images `host` and {@link scratchImage}. */
 export async function startOwnDaemon(): Promise<OwnDaemon> {
   const daemon = await startDaemon();
-  const made = await daemon.onggi(["image", "from-host"]);
-  if (made.code !== 0) throw new Error(`image from-host: ${made.stderr}`);
+  const scratch = makeScratchImage(scratchImage);
+  for (const args of [
+    ["image", "from-host"],
+    ["load", "-q", "-i", scratch.archive],
+  ]) {
+    const made = await daemon.onggi(args);
+    if (made.code !== 0) throw new Error(`onggi ${args.join(" ")}: ${made.stderr}`);
+  }
+  scratch.remove();
   const api = new Api(daemon.socket);
   return {
     daemon,

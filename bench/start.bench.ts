@@ -3,11 +3,11 @@ import { execFileSync, spawn } from "node:child_process";
 import { join } from "node:path";
 import { table } from "./harness.ts";
 import { KernelFloor } from "./kernel-floor.ts";
-import { startOwnDaemon } from "./own-daemon.ts";
+import { scratchImage, startOwnDaemon } from "./own-daemon.ts";
 import { startOwnDocker } from "./own-docker.ts";
 
 const onggi = join(import.meta.dirname, "../onggi");
-const config = { Image: "host", Cmd: ["true"] };
+const config = { Image: scratchImage, Cmd: ["/bin/true"] };
 
 function command(file: string, args: readonly string[]): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -25,9 +25,9 @@ export default table({
     const own = await startOwnDaemon();
     const floor = new KernelFloor();
     const archive = join(own.daemon.runRoot, "host.tar");
-    execFileSync(onggi, ["-H", own.daemon.host, "save", "-o", archive, "host"]);
+    execFileSync(onggi, ["-H", own.daemon.host, "save", "-o", archive, "host", scratchImage]);
     const docker = await startOwnDocker(archive);
-    const sleeper = await own.api.create({ Image: "host", Cmd: ["sleep", "100000"] });
+    const sleeper = await own.api.create({ Image: scratchImage, Cmd: ["/bin/pause"] });
     await own.api.start(sleeper);
 
     const kernel = "the kernel itself: one bridged container";
@@ -40,7 +40,7 @@ export default table({
       pairedWith: kernel,
       warmUps: 10,
     });
-    row("API: exec of `true`", () => own.api.exec(sleeper, ["true"]), { pairedWith: kernel, warmUps: 10 });
+    row("API: exec of `true`", () => own.api.exec(sleeper, ["/bin/true"]), { pairedWith: kernel, warmUps: 10 });
     const run = "onggi run --rm host true, the whole process";
     row(run, () => command(onggi, ["-H", own.daemon.host, "run", "--rm", "host", "true"]), { n: 30 });
     row("node -e 0", () => command(process.execPath, ["-e", "0"]), { pairedWith: run });
@@ -48,7 +48,7 @@ export default table({
     if (typeof docker === "string") {
       missing("docker", docker);
     } else {
-      const dockerSleeper = await docker.api.create({ Image: "host", Cmd: ["sleep", "100000"] });
+      const dockerSleeper = await docker.api.create({ Image: scratchImage, Cmd: ["/bin/pause"] });
       await docker.api.start(dockerSleeper);
       row(
         "docker run --rm host true, the whole process",
@@ -56,7 +56,7 @@ export default table({
         { pairedWith: run },
       );
       row("docker's API: create + start + wait + remove of `true`", () => docker.api.life(config), { n: 15 });
-      row("docker's API: exec of `true`", () => docker.api.exec(dockerSleeper, ["true"]), { n: 15 });
+      row("docker's API: exec of `true`", () => docker.api.exec(dockerSleeper, ["/bin/true"]), { n: 15 });
       return async () => {
         floor[Symbol.dispose]();
         await docker.api.remove(dockerSleeper);
