@@ -1,7 +1,9 @@
 import type { Executor } from "../executor/executor.ts";
-import { CLONE_NEWNS, MS_BIND, MS_PRIVATE, MS_REC } from "../program/kernel.ts";
+import { CLONE_NEWNS } from "../program/kernel.ts";
 import type { Mount } from "../program/mount.ts";
 import type { Op } from "../program/op.ts";
+import type { HostFacts } from "../runtime/compile/host-facts.ts";
+import { rootfs } from "../runtime/compile/rootfs.ts";
 import type { AccountFiles } from "./user.ts";
 
 const maxBytes = 1024 * 1024;
@@ -13,26 +15,12 @@ const readAccounts: readonly Op[] = [
 
 /** Reads the account files of a root that isn't mounted anywhere: a worker shows it to itself alone, and is jailed in it. */
 export async function accountFilesOf(
-  executor: Executor,
-  rootfs: readonly Mount[],
-  staging: string,
+  { executor, facts, staging }: { readonly executor: Executor; readonly facts: HostFacts; readonly staging: string },
+  mounts: readonly Mount[],
 ): Promise<AccountFiles> {
-  const show: Op[] = rootfs.map((mount) =>
-    mount.type === "bind"
-      ? { op: "mount", source: mount.source, target: staging, type: "", flags: MS_BIND, data: "" }
-      : {
-          op: "fsmount",
-          type: mount.type,
-          source: mount.source,
-          options: mount.options,
-          attributes: 0,
-          target: staging,
-        },
-  );
   return readWith(executor, [
     { op: "unshare", flags: CLONE_NEWNS },
-    { op: "mount", source: "", target: "/", type: "", flags: MS_PRIVATE | MS_REC, data: "" },
-    ...show,
+    ...rootfs({ root: { path: staging } }, facts, mounts),
     { op: "chroot", path: staging },
     { op: "chdir", path: "/" },
   ]);

@@ -1,4 +1,5 @@
 import type { Executor } from "../executor/executor.ts";
+import type { HostFacts } from "../runtime/compile/host-facts.ts";
 import { accountFilesIn, accountFilesOf } from "./account-files.ts";
 import type { Container } from "./container.ts";
 import type { ContainerRecord } from "./container-record.ts";
@@ -8,18 +9,22 @@ import { type AccountFiles, type ResolvedUser, resolveUser } from "./user.ts";
 
 const noFiles: AccountFiles = { passwd: "", group: "" };
 
+export interface AccountsParts {
+  readonly executor: Executor;
+  readonly rootfs: Rootfs;
+  readonly facts: HostFacts;
+  /** An empty directory to mount on. */
+  readonly staging: string;
+}
+
 /** Finds out who a container's process runs as, by the container's own account files. */
 export class Accounts {
-  readonly #executor: Executor;
-  readonly #rootfs: Rootfs;
-  readonly #staging: string;
+  readonly #parts: AccountsParts;
   /** By chainID: an image's files never change. */
   readonly #ofImages = new Map<string, Promise<AccountFiles>>();
 
-  constructor(parts: { readonly executor: Executor; readonly rootfs: Rootfs; readonly staging: string }) {
-    this.#executor = parts.executor;
-    this.#rootfs = parts.rootfs;
-    this.#staging = parts.staging;
+  constructor(parts: AccountsParts) {
+    this.#parts = parts;
   }
 
   async userOf(record: ContainerRecord): Promise<ResolvedUser> {
@@ -31,22 +36,21 @@ export class Accounts {
   /** Of a further process: the container's own user unless another is named. */
   async userOfExec(container: Container, config: ExecConfig): Promise<ResolvedUser> {
     const { monitor } = container.runningRun();
-    const files = await accountFilesIn(this.#executor, monitor.pid, monitor.startTime);
+    const files = await accountFilesIn(this.#parts.executor, monitor.pid, monitor.startTime);
     return resolveUser(config.user || container.record.user, files, container.record.config.groupAdd);
   }
 
   /** A container that ran before may have changed them. */
   async #ownFiles(record: ContainerRecord): Promise<AccountFiles> {
-    return accountFilesOf(this.#executor, this.#rootfs.mounts(record.id), this.#staging);
+    return accountFilesOf(this.#parts, this.#parts.rootfs.mounts(record.id));
   }
 
   #imageFiles(chainId: string | undefined): Promise<AccountFiles> {
     if (chainId === undefined) return Promise.resolve(noFiles);
     let files = this.#ofImages.get(chainId);
     if (files === undefined) {
-      const read = (mounts: Parameters<typeof accountFilesOf>[1]) =>
-        accountFilesOf(this.#executor, mounts, this.#staging);
-      files = this.#rootfs.view(`accounts-${chainId.slice(-12)}`, chainId, read);
+      const key = `accounts-${chainId.slice(-12)}`;
+      files = this.#parts.rootfs.view(key, chainId, (mounts) => accountFilesOf(this.#parts, mounts));
       this.#ofImages.set(chainId, files);
       files.catch(() => this.#ofImages.delete(chainId));
     }

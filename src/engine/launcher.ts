@@ -9,6 +9,7 @@ import type { Program } from "../program/op.ts";
 import { compileExec } from "../runtime/compile/compile-exec.ts";
 import type { HostFacts } from "../runtime/compile/host-facts.ts";
 import type { Accounts } from "./accounts.ts";
+import { makeBindSources } from "./bind-sources.ts";
 import type { Container } from "./container.ts";
 import { containerFileContents, containerFilesIn, writeContainerFiles } from "./container-files.ts";
 import type { ContainerNames } from "./container-names.ts";
@@ -50,6 +51,7 @@ export class Launcher {
     try {
       const address = addressOf(connection, this.#parts.network, randomBytes(32).toString("hex"));
       const startedAtMs = Date.now();
+      makeBindSources(record.config);
       const program = await this.#plan(record, connection, {
         rootfs: rootfs.mounts(record.id),
         runDirectory: store.runDirectory(record.id),

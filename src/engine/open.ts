@@ -172,7 +172,7 @@ async function assemble(
     ...(options.subnet === undefined ? {} : { subnet: options.subnet }),
   });
   const store = new ContainerStore(root, runRoot);
-  const accounts = new Accounts({ executor, rootfs, staging });
+  const accounts = new Accounts({ executor, rootfs, facts, staging });
   const launcher = new Launcher({
     executor,
     store,

@@ -8,7 +8,7 @@ import type { HostFacts } from "./host-facts.ts";
 const maxDataBytes = 4095;
 
 /** Mounts the container's tree at the staging directory, seen by nobody else. */
-export function* rootfs(spec: Spec, host: HostFacts, mounts: readonly Mount[]): Iterable<Op> {
+export function* rootfs(spec: Pick<Spec, "root">, host: HostFacts, mounts: readonly Mount[]): Iterable<Op> {
   const target = spec.root.path;
   yield { op: "mount", source: "none", target: "/", type: "", flags: MS_REC | MS_PRIVATE, data: "" };
   if (mounts.length === 0) yield bind(target, target); // pivot_root wants a mount point
