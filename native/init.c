@@ -1,6 +1,7 @@
 /* init.c - a tiny PID 1 for programs that aren't made to be one */
 #define _GNU_SOURCE
 #include "op.h"
+#include "process.h"
 #include "syscalls.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +19,8 @@ static int reap_all(pid_t main_process) {
 }
 
 static void be_init(pid_t main_process, const sigset_t *all) {
+  /* It is seen inside: the host's paths are none of the container's business. */
+  title_set("onggi-init");
   /* Held open, they would hide that the program has closed its own. */
   syscall(SYS_close_range, 0, ~0u, 0);
   for (;;) {

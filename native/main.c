@@ -4,6 +4,7 @@
  *   onggi-exec table               prints code, name and signature of each op */
 #define _GNU_SOURCE
 #include "op.h"
+#include "process.h"
 #include "spawner.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -56,5 +57,6 @@ int main(int argc, char **argv, char **env) {
     printf("error: running from a sealed copy: %s\n", strerror(errno));
     return 1;
   }
+  title_keep(argc, argv);
   return spawner_run(argv[2]);
 }

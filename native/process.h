@@ -10,3 +10,7 @@ int process_start_time(pid_t pid, uint64_t *start_time);
 void signals_reset(void);
 /* Makes /dev/null descriptors 0 to 2. */
 int null_stdio(void);
+/* Remembers where the title lies; call it once, first. */
+void title_keep(int argc, char **argv);
+/* Shows another name for this process, with neither paths nor arguments. */
+void title_set(const char *title);

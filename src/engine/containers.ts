@@ -4,7 +4,7 @@ import { OnggiError } from "../base/error.ts";
 import { parseSignal } from "../base/signal.ts";
 import { withUndo } from "../base/undo.ts";
 import type { HostFacts } from "../runtime/compile/host-facts.ts";
-import { missingBindSources } from "./bind-sources.ts";
+import { checkBindSources } from "./bind-sources.ts";
 import { Container, infoOf } from "./container.ts";
 import { containerFilesIn } from "./container-files.ts";
 import { ContainerLife, type LifeParts, lastRunOf } from "./container-life.ts";
@@ -403,6 +403,7 @@ export class Containers implements ContainersFace {
   #check({ config }: ContainerRecord): readonly string[] {
     logSettings(config.log);
     parseSignal(config.stopSignal ?? "SIGTERM");
+    checkBindSources(config);
     return checkConfig(config, this.#parts.facts);
   }
 }
