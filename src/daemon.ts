@@ -5,6 +5,7 @@ import { parseHosts, type UnixHost } from "./api/listen.ts";
 import { ApiServer } from "./api/server.ts";
 import { writeFileAtomic } from "./base/atomic-file.ts";
 import { isOnggiError, messageOf, OnggiError } from "./base/error.ts";
+import { collectWhenIdle } from "./base/idle-memory.ts";
 import { Engine } from "./engine/open.ts";
 import { version } from "./engine/version.ts";
 
@@ -60,21 +61,30 @@ async function main(): Promise<void> {
     ...(subnet === undefined ? {} : { subnet }),
     ...(storageDriver === undefined ? {} : { storageDriver }),
   });
+  const stopCollecting = collectWhenIdle();
   const server = new ApiServer(engine, { version, log });
   process.on("uncaughtException", (error) => log(`uncaught: ${error.stack ?? error.message}`));
   process.on("unhandledRejection", (error) =>
     log(`unhandled: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
   );
+  void logTroubles(engine);
   try {
     for (const host of hosts) await server.listen(host);
     if (pidFile !== undefined) await writeFileAtomic(pidFile, `${process.pid}\n`, 0o644);
     log(`onggi ${version} serves ${hosts.map(({ path }) => `unix://${path}`).join(", ")} on ${root}`);
     log(`ends on ${await ended}; containers go on`);
   } finally {
+    stopCollecting();
     await server.close();
     await engine.close();
     if (pidFile !== undefined) rmSync(pidFile, { force: true });
   }
+}
+
+/** What befell the engine itself, which nobody may have listened for. */
+async function logTroubles({ events }: Engine): Promise<void> {
+  for await (const { type, attributes } of events.subscribe({}))
+    if (type === "daemon") log(`${attributes.reason}; containers go on, and it was started again`);
 }
 
 /** The first signal to end. A second one ends at once, as the default does. */
