@@ -4,6 +4,7 @@
  */
 import { execFileSync } from "node:child_process";
 import { globSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
 
 export type Inventory = Readonly<Record<Kind, readonly string[]>>;
 
@@ -14,6 +15,8 @@ export interface InventoryScope {
   readonly roots?: readonly string[];
   /** The bridge, in which case links and nft tables of other engines aren't counted. */
   readonly bridge?: string;
+  /** The cgroup that all of an engine's lie in, such as `/onggi`: other engines' cgroups and containers aren't counted then. */
+  readonly cgroupParent?: string;
   /** A process whose open files are counted, by what they are, since numbers change. */
   readonly pid?: number;
 }
@@ -21,20 +24,18 @@ export interface InventoryScope {
 /** Takes stock. Needs root to see all processes; a part that this host doesn't have is empty. */
 export function hostInventory(scope: InventoryScope = {}): Inventory {
   const processes = listProcesses();
+  const ours = processes.filter((process) => isEngineProcess(process.commandLine, scope.roots));
+  const cgroups = listCgroups(scope.cgroupParent);
+  const members = scope.cgroupParent === undefined ? processes.map(({ pid }) => pid) : [...membersOf(cgroups)];
   return {
-    mounts: parseMountPoints(readOr("/proc/self/mountinfo")).filter(
-      (path) => isBelow(path, scope.roots) || isOnggi(path),
-    ),
-    cgroups: globSync("/sys/fs/cgroup/**/*onggi*").sort(),
+    mounts: mountPoints(scope, ours),
+    cgroups,
     links: parseLinks(commandOr("ip", ["-json", "link", "show"], "[]"), scope.bridge),
-    netns: networkNamespaces(processes.map((process) => process.pid)),
+    netns: networkNamespaces(members),
     nft: parseNftObjects(commandOr("nft", ["-json", "list", "ruleset"], '{"nftables":[]}'), scope.bridge),
-    processes: processes
-      .filter((process) => isEngineProcess(process.commandLine, scope.roots))
-      .map(describeProcess)
-      .sort(),
+    processes: ours.map(describeProcess).sort(),
     fds: scope.pid === undefined ? [] : openFiles(scope.pid),
-    files: (scope.roots ?? []).flatMap((root) => globSync(`${root}/**`)).sort(),
+    files: (scope.roots ?? []).flatMap(filesBelow).sort(),
   };
 }
 
@@ -106,6 +107,43 @@ interface NftObject {
 export function isEngineProcess(commandLine: string, roots?: readonly string[]): boolean {
   if (!commandLine.includes("onggi-exec")) return false;
   return roots === undefined || roots.length === 0 || roots.some((root) => commandLine.includes(root));
+}
+
+/** In the host's mount namespace and, where roots are named, in those of their engine's processes as well. */
+function mountPoints({ roots }: InventoryScope, engine: readonly HostProcess[]): string[] {
+  const named = roots !== undefined && roots.length > 0;
+  const tables = ["self", ...(named ? engine.map(({ pid }) => String(pid)) : [])];
+  return tables
+    .flatMap((process) => parseMountPoints(readOr(`/proc/${process}/mountinfo`)))
+    .filter((path) => isBelow(path, roots) || (!named && isOnggi(path)))
+    .sort();
+}
+
+function listCgroups(parent: string | undefined): string[] {
+  if (parent === undefined) return globSync("/sys/fs/cgroup/**/*onggi*").sort();
+  const tops = globSync(`/sys/fs/cgroup/**${parent}`);
+  return tops.flatMap((top) => [top, ...foldersBelow(top)]).sort();
+}
+
+/** The processes in cgroups, each once. */
+export function membersOf(cgroups: readonly string[]): ReadonlySet<number> {
+  const lines = cgroups.flatMap((path) => readOr(join(path, "cgroup.procs")).split("\n"));
+  return new Set(lines.filter((line) => line !== "").map(Number));
+}
+
+function foldersBelow(top: string): string[] {
+  return readdirSync(top, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => join(entry.parentPath, entry.name));
+}
+
+/** With those whose names begin with a dot. */
+function filesBelow(root: string): string[] {
+  try {
+    return readdirSync(root, { recursive: true, encoding: "utf8" }).map((name) => join(root, name));
+  } catch {
+    return [];
+  }
 }
 
 interface HostProcess {

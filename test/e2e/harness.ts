@@ -6,7 +6,12 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { placesFor } from "../../src/engine/data-root.ts";
 import { hostInventory, type Inventory } from "../host-inventory.ts";
+import { clearHost } from "./clear-host.ts";
+import { type CommandOptions, type CommandResult, runCommand } from "./run-command.ts";
+
+export { type CommandOptions, type CommandResult, runCommand };
 
 const checkout = join(import.meta.dirname, "../..");
 const startTimeoutMs = 20_000;
@@ -20,21 +25,6 @@ export interface DaemonOptions {
   /** Further flags of the daemon. */
   readonly args?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
-}
-
-export interface CommandOptions {
-  readonly input?: string | Uint8Array;
-  readonly env?: NodeJS.ProcessEnv;
-  /** 60 s unless told; the command is killed then, and the test fails. */
-  readonly timeoutMs?: number;
-  readonly cwd?: string;
-}
-
-export interface CommandResult {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
-  readonly stdout: string;
-  readonly stderr: string;
 }
 
 export interface TestDaemon extends AsyncDisposable {
@@ -98,9 +88,12 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<TestDaem
     if (outcome === "late")
       throw new Error(`the daemon did not end ${stopTimeoutMs / 1000} s after ${signal}:\n${log()}`);
   };
+  const { cgroupParent } = placesFor({ root });
+  const scope = { roots: [root, runRoot], bridge, cgroupParent };
   const stop = async () => {
     await end("SIGTERM");
     if (own === undefined) return;
+    await clearHost(scope);
     rmSync(own, { recursive: true, force: true });
     rmSync(logPath, { force: true });
   };
@@ -113,7 +106,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<TestDaem
     bridge,
     log,
     onggi: (args, commandOptions) => runCommand(join(checkout, "onggi"), ["-H", host, ...args], commandOptions),
-    inventory: () => hostInventory({ roots: [root, runRoot], bridge, pid: child.pid ?? 0 }),
+    inventory: () => hostInventory({ ...scope, pid: child.pid ?? 0 }),
     stop,
     kill9: () => end("SIGKILL"),
     [Symbol.asyncDispose]: stop,
@@ -138,34 +131,5 @@ function answers(socket: string): Promise<boolean> {
     const connection = connect(socket);
     connection.once("connect", () => resolve(true)).once("error", () => resolve(false));
     connection.once("connect", () => connection.destroy());
-  });
-}
-
-/** Runs a program to its end and keeps its output; throws when it takes too long. */
-export function runCommand(
-  file: string,
-  args: readonly string[],
-  options: CommandOptions = {},
-): Promise<CommandResult> {
-  const timeoutMs = options.timeoutMs ?? 60_000;
-  return new Promise((resolve, reject) => {
-    const child = spawn(file, args, { env: { ...process.env, ...options.env }, cwd: options.cwd ?? "/" });
-    const stdout: Buffer[] = [];
-    const stderr: Buffer[] = [];
-    child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk));
-    child.stderr.on("data", (chunk: Buffer) => stderr.push(chunk));
-    child.stdin.on("error", () => {}); // It ended without reading all of its input.
-    child.stdin.end(options.input ?? "");
-    const timer = setTimeout(() => {
-      child.kill("SIGKILL");
-      reject(
-        new Error(`${file} ${args.join(" ")} did not end within ${timeoutMs} ms; stderr: ${Buffer.concat(stderr)}`),
-      );
-    }, timeoutMs);
-    child.once("error", reject);
-    child.once("close", (code, signal) => {
-      clearTimeout(timer);
-      resolve({ code, signal, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() });
-    });
   });
 }
