@@ -101,7 +101,7 @@ describe("parseCreateRequest", () => {
     assert.equal(parseHost({ NetworkMode: "container:abc" }).network, "container:abc");
     assert.equal(parse({ NetworkDisabled: true }).network, "none");
     assert.equal(parse({ NetworkingConfig: { EndpointsConfig: { none: {} } } }).network, "none");
-    assert.throws(() => parseHost({ NetworkMode: "mine" }), { code: "not_found", message: "network mine not found" });
+    assert.throws(() => parseHost({ NetworkMode: "mine" }), { code: "invalid", message: "network mine not found" });
   });
 
   describe("refuses in Docker's words", () => {

@@ -1,4 +1,4 @@
-import { OnggiError } from "../base/error.ts";
+import { isOnggiError, OnggiError } from "../base/error.ts";
 import type { ContainerConfig, NetworkMode, Resources, RestartPolicy } from "../engine/model.ts";
 import { formatHostMounts } from "./mounts.ts";
 import { formatPortBindings } from "./ports.ts";
@@ -152,7 +152,7 @@ export function parseRestartPolicy(
   }
 }
 
-/** @throws OnggiError `not_found` in Docker's words for a network that isn't there */
+/** @throws OnggiError `invalid` in Docker's words for a network that isn't there */
 export function parseNetworkMode(text: string, known: (name: string) => string): NetworkMode {
   if (text === "" || text === "default" || text === "bridge") return "bridge";
   if (text === "none" || text === "host") return text;
@@ -160,8 +160,18 @@ export function parseNetworkMode(text: string, known: (name: string) => string):
   if (container !== undefined) return `container:${container}`;
   if (text.startsWith("container:"))
     throw new OnggiError("invalid", "Invalid network mode: invalid container format container:<name|id>");
-  const name = known(text);
+  const name = knownName(text, known);
   return name === "host" || name === "none" ? name : "bridge";
+}
+
+/** Never `not_found`: Docker's client takes that as the image's, and pulls one. */
+function knownName(text: string, known: (name: string) => string): string {
+  try {
+    return known(text);
+  } catch (error) {
+    if (!isOnggiError(error, "not_found")) throw error;
+    throw new OnggiError("invalid", error.message, { hint: error.hint, cause: error });
+  }
 }
 
 /** @throws OnggiError `invalid` for a driver that isn't there, in Docker's words */
