@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync } from "node:fs";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { OnggiError } from "../base/error.ts";
 import type { Cgroups } from "../cgroup/cgroups.ts";
@@ -154,6 +155,7 @@ async function assemble(
   const staging = join(runRoot, "root");
   mkdirSync(staging, { recursive: true, mode: 0o700 });
   const events = new Events();
+  executor.onSpawnerLost((reason) => events.emit("daemon", "spawner-restart", "", { name: hostname(), reason }));
   const names = new ContainerNames();
   const snapshotsRoot = join(root, "snapshots");
   const snapshotter = await openSnapshotter({
