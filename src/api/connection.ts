@@ -15,7 +15,7 @@ export interface Connection {
 const lingerMs = 5000;
 
 /** How often a client that sends no more is asked whether it is still there. */
-const probeMs = 2000;
+const probeMs = 1000;
 
 /** A socket after `101 UPGRADED`: raw in both directions. */
 export function upgradedConnection(socket: Duplex): Connection {
@@ -54,10 +54,12 @@ export function drained(output: Writable): Promise<boolean> {
 }
 
 /**
+ * Ends the output, and closes when the client has read it all.
+ *
  * Closing a unix socket with unread input resets it, and the client loses output that it hasn't read yet: so the input is read
  * and dropped until the client has closed its side.
  */
-function endGently(socket: Duplex): void {
+export function endGently(socket: Duplex): void {
   if (socket.destroyed) return;
   socket.end(() => {
     if (socket.readableEnded) {

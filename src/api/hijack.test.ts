@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { Socket } from "node:net";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { until } from "./testing/lines.ts";
 import { type ServedEngine, serveFake } from "./testing/serve.ts";
 
 const upgrade = { Connection: "Upgrade", Upgrade: "tcp" };
@@ -174,6 +175,19 @@ describe("attach", () => {
     clearInterval(writer);
     assert.equal(client.output().length, 8 * 2 ** 20);
     client.socket.destroy();
+  });
+});
+
+describe("closing the server", () => {
+  it("ends what is attached at once", async () => {
+    const api = await serveFake();
+    await create(api, { Cmd: ["sleep"] });
+    await api.call("POST /containers/one/start");
+    const client = new RawClient(api, "POST /containers/one/attach?stdout=1&stream=1", { headers: upgrade });
+    await client.header();
+    const start = performance.now();
+    await Promise.all([api[Symbol.asyncDispose](), client.ended]);
+    assert.ok(performance.now() - start < 500);
   });
 });
 
@@ -391,11 +405,4 @@ async function create(api: ServedEngine, body: object): Promise<void> {
 
 async function createExec(api: ServedEngine, body: object): Promise<string> {
   return (await api.call("POST /containers/one/exec", body)).json<{ Id: string }>().Id;
-}
-
-async function until(condition: () => boolean, limitMs = 2000): Promise<void> {
-  for (const start = performance.now(); !condition(); ) {
-    assert.ok(performance.now() - start < limitMs, "it takes too long");
-    await sleep(5);
-  }
 }

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, ServerResponse } from 
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { EngineFace } from "../engine/engine.ts";
-import { upgradedConnection } from "./connection.ts";
+import { endGently, upgradedConnection } from "./connection.ts";
 import { errorAnswer, isDefect } from "./http-error.ts";
 import { listenOn, type UnixHost } from "./listen.ts";
 import { Request } from "./request.ts";
@@ -62,6 +62,7 @@ export class ApiServer {
     for (const server of this.#servers) server.close();
     const reason = new Error("the daemon closes");
     for (const request of this.#active) request.abort(reason);
+    for (const socket of this.#upgraded) endGently(socket);
     const timer = setTimeout(() => {
       for (const socket of this.#upgraded) socket.destroy();
       for (const server of this.#servers) server.closeAllConnections();

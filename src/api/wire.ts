@@ -479,8 +479,6 @@ export interface ProgressLine {
   readonly id?: string;
   readonly status?: string;
   readonly stream?: string;
-  /** `[=====>   ] 12kB/34kB`, drawn by the server. */
-  readonly progress?: string;
   readonly progressDetail?: { readonly current?: number; readonly total?: number };
   readonly aux?: object;
   /** The last line of what failed on the way. */
