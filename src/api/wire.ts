@@ -479,6 +479,8 @@ export interface ProgressLine {
   readonly id?: string;
   readonly status?: string;
   readonly stream?: string;
+  /** `[=====>   ] 12kB/34kB`: some servers draw it; Onggi leaves it to the client, who has the numbers. */
+  readonly progress?: string;
   readonly progressDetail?: { readonly current?: number; readonly total?: number };
   readonly aux?: object;
   /** The last line of what failed on the way. */
