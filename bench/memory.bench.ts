@@ -27,9 +27,9 @@ export default table({
   unit: "see the row",
   async define({ row }) {
     const own = await startOwnDaemon();
-    const { pid } = own.daemon;
+    await own.restart();
     await sleep(3000);
-    const atRest = rssMib(pid);
+    const atRest = rssMib(own.daemon.pid);
     const ids: string[] = [];
     const startOne = async () => {
       const id = await own.api.create({ Image: scratchImage, Cmd: ["/bin/pause"] });
@@ -42,7 +42,7 @@ export default table({
       }),
     );
     await sleep(3000);
-    const withMany = rssMib(pid);
+    const withMany = rssMib(own.daemon.pid);
     const [some = ""] = ids;
     const { State } = await own.api.json<{ State: { Pid: number } }>("GET", `/containers/${some}/json`);
     const monitor = privateKib(parentOf(State.Pid));
@@ -50,7 +50,7 @@ export default table({
     row("daemon at rest, MiB RSS (goal: 70)", () => atRest, options);
     row(`daemon with ${ids.length} containers running, MiB RSS (goal: 90)`, () => withMany, options);
     row("an idle container's monitor, KiB private (goal: 150)", () => monitor, options);
-    row("daemon's open descriptors with them", () => readdirSync(`/proc/${pid}/fd`).length, options);
+    row("daemon's open descriptors with them", () => readdirSync(`/proc/${own.daemon.pid}/fd`).length, options);
     return () => own.stop();
   },
 });

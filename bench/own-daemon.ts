@@ -1,3 +1,7 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { startDaemon, type TestDaemon } from "../test/e2e/harness.ts";
 import { Api } from "./api.ts";
 import { makeScratchImage } from "./scratch-image.ts";
@@ -8,14 +12,18 @@ export const scratchImage = "onggi-bench:latest";
 export interface OwnDaemon {
   readonly daemon: TestDaemon;
   readonly api: Api;
+  /** Another daemon on the same roots, fresh as after a boot. */
+  restart(): Promise<void>;
   /** Removes what is left and ends it. */
   stop(): Promise<void>;
 }
 
 /** A daemon of this bench's own, with the images `host` and {@link scratchImage}. */
 export async function startOwnDaemon(): Promise<OwnDaemon> {
-  const daemon = await startDaemon();
+  const directory = mkdtempSync(join(tmpdir(), "onggi-bench-"));
+  const places = { root: join(directory, "data"), runRoot: join(directory, "run"), bridge: "onggibench0" };
   const scratch = makeScratchImage(scratchImage);
+  let daemon = await startDaemon(places);
   for (const args of [
     ["image", "from-host"],
     ["load", "-q", "-i", scratch.archive],
@@ -24,15 +32,28 @@ export async function startOwnDaemon(): Promise<OwnDaemon> {
     if (made.code !== 0) throw new Error(`onggi ${args.join(" ")}: ${made.stderr}`);
   }
   scratch.remove();
-  const api = new Api(daemon.socket);
+  let api = new Api(daemon.socket);
   return {
-    daemon,
-    api,
+    get daemon() {
+      return daemon;
+    },
+    get api() {
+      return api;
+    },
+    async restart() {
+      api.close();
+      await daemon.stop();
+      daemon = await startDaemon(places);
+      api = new Api(daemon.socket);
+    },
     async stop() {
       const all = await api.json<{ Id: string }[]>("GET", "/containers/json?all=1");
       for (const { Id } of all) await api.remove(Id);
       api.close();
       await daemon.stop();
+      execFileSync("ip", ["link", "del", places.bridge]);
+      execFileSync("nft", ["delete", "table", "ip", `onggi-${places.bridge}`]);
+      rmSync(directory, { recursive: true, force: true });
     },
   };
 }

@@ -2,6 +2,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:f
 import { Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { daemonEnvironment } from "../base/daemon-environment.ts";
 import { OnggiError } from "../base/error.ts";
 import type { Io } from "./io.ts";
 import { defaultHost, parseHost } from "./socket-address.ts";
@@ -82,7 +83,12 @@ interface DaemonExit {
 async function spawnDetached(program: string, logPath: string): Promise<DaemonExit> {
   const { spawn } = await import("node:child_process");
   const log = openSync(logPath, "a");
-  const child = spawn(process.execPath, [program], { detached: true, stdio: ["ignore", log, log], cwd: "/" });
+  const child = spawn(process.execPath, [program], {
+    detached: true,
+    stdio: ["ignore", log, log],
+    cwd: "/",
+    env: { ...process.env, ...daemonEnvironment },
+  });
   closeSync(log);
   let reason: string | undefined;
   child.on("error", (error) => (reason = error.message));

@@ -1,3 +1,4 @@
+import { daemonEnvironment } from "../base/daemon-environment.ts";
 import { command } from "./command.ts";
 import { daemonProgram } from "./daemon-start.ts";
 import { flag } from "./flag.ts";
@@ -21,7 +22,10 @@ export const daemon = command({
     const given = Object.entries({ host, ...withoutUndefined(flags) });
     const words = given.flatMap(([key, value]) => (value === undefined ? [] : [`--${longName(key)}`, value]));
     // The daemon takes this process's place: its signals, its terminal, its supervisor.
-    process.execve?.(process.execPath, [process.execPath, daemonProgram(), ...words], withoutUndefined(io.env));
+    process.execve?.(process.execPath, [process.execPath, daemonProgram(), ...words], {
+      ...withoutUndefined(io.env),
+      ...daemonEnvironment,
+    });
     return 1;
   },
 });

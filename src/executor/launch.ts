@@ -1,6 +1,6 @@
 import { OnggiError } from "../base/error.ts";
 import { encodeProgram } from "../program/encode.ts";
-import type { Program } from "../program/op.ts";
+import { noSteps, type Op, type Program } from "../program/op.ts";
 import { Connection } from "./connection.ts";
 import { errnoName, errnoSentence } from "./errno.ts";
 import type { LaunchOptions, Monitor } from "./executor.ts";
@@ -25,16 +25,15 @@ export async function launch(
   const connection = await open();
   const started = Promise.withResolvers<ConnectedMonitor>();
   let monitor: ConnectedMonitor | undefined;
+  // Let go of once it runs: hundreds of steps, of which only the teardown may still fail.
+  const starting: { program: Program | undefined } = { program };
+  const failures = teardownFailures(program.teardown, describe);
   connection.listen(
     (frame) => {
       if (monitor !== undefined) return monitor.receive(frame);
-      if (frame.type !== frameType.started) return started.reject(failureOf(program, frame, describe));
-      monitor = new ConnectedMonitor(
-        connection,
-        decodeIdentity(frame.payload),
-        subscribe,
-        teardownFailures(program, describe),
-      );
+      if (frame.type !== frameType.started) return started.reject(failureOf(starting.program, frame, describe));
+      monitor = new ConnectedMonitor(connection, decodeIdentity(frame.payload), subscribe, failures);
+      starting.program = undefined;
       started.resolve(monitor);
     },
     () => {
@@ -96,17 +95,17 @@ export async function reconnect(socketPath: string): Promise<Monitor | undefined
   return hello.promise;
 }
 
-function failureOf(program: Program, { type, payload }: Frame, describe: Describe): Error {
+function failureOf(program: Program = noSteps, { type, payload }: Frame, describe: Describe): Error {
   if (type !== frameType.failed) return new OnggiError("internal", `the executor answered with message ${type}`);
   const part = parts[payload.readUInt32LE(0)] ?? "host";
   const at = { ops: program[part], index: payload.readUInt32LE(4), errno: payload.readInt32LE(8) };
   return stepFailure(part, at, describe);
 }
 
-function teardownFailures(program: Program, describe: Describe): TeardownFailures {
+function teardownFailures(ops: readonly Op[], describe: Describe): TeardownFailures {
   return (rows) =>
     rows
-      .map((row) => stepFailure("teardown", { ops: program.teardown, ...row }, describe))
+      .map((row) => stepFailure("teardown", { ops, ...row }, describe))
       .filter((failure) => failure instanceof StepFailure);
 }
 

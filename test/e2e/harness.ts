@@ -6,6 +6,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { daemonEnvironment } from "../../src/base/daemon-environment.ts";
 import { placesFor } from "../../src/engine/data-root.ts";
 import { hostInventory, type Inventory } from "../host-inventory.ts";
 import { clearHost } from "./clear-host.ts";
@@ -69,7 +70,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<TestDaem
   const output = openSync(logPath, "a");
   const child = spawn(process.execPath, [join(checkout, "build/daemon.js"), ...flags], {
     stdio: ["ignore", output, output],
-    env: { ...process.env, ...options.env },
+    env: { ...process.env, ...daemonEnvironment, ...options.env },
     cwd: "/",
   });
   running.add(child);
