@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { hostsFile } from "../network/hosts.ts";
 import { readHostResolvConf, resolvConf } from "../network/resolv-conf.ts";
@@ -28,9 +28,10 @@ export function containerFileContents(
 ): Readonly<Record<string, string>> {
   const { config, hostname } = record;
   const place = address === undefined ? {} : { address: address.address, gateway: address.gateway };
+  const shared = config.network === "host" ? { hostText: readHostsFile() } : {};
   return {
     [files.hostname]: `${hostname}\n`,
-    [files.hosts]: hostsFile({ hostname, ...pick(config, "domainname", "extraHosts"), ...place }),
+    [files.hosts]: hostsFile({ hostname, ...pick(config, "domainname", "extraHosts"), ...place, ...shared }),
     [files.resolvConf]: resolvConf(
       readHostResolvConf(),
       pick(config, "dns", "dnsSearch", "dnsOptions"),
@@ -41,6 +42,10 @@ export function containerFileContents(
 
 export function writeContainerFiles(contents: Readonly<Record<string, string>>): void {
   for (const [path, text] of Object.entries(contents)) writeFileSync(path, text, { mode: 0o644 });
+}
+
+function readHostsFile(): string {
+  return existsSync("/etc/hosts") ? readFileSync("/etc/hosts", "utf8") : "";
 }
 
 function pick<T extends object, K extends keyof T>(from: T, ...keys: readonly K[]): Pick<T, K> {

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { OnggiError } from "../base/error.ts";
 import { parseSignal } from "../base/signal.ts";
@@ -25,6 +26,7 @@ import type {
   ExecInfo,
   ImageConfig,
   LogQuery,
+  NetworkMode,
   OutputChunk,
   ProcessStreams,
 } from "./model.ts";
@@ -320,13 +322,24 @@ export class Containers implements ContainersFace {
       config,
       image,
       ...mergeImage(config, image.config),
-      hostname: config.hostname || id.slice(0, shortIdLength),
+      hostname: config.hostname || this.#hostnameIn(config.network) || id.slice(0, shortIdLength),
       createdAtMs: Date.now(),
       last: neverRan,
       restartCount: 0,
       stoppedByUser: false,
       wasRunning: false,
     };
+  }
+
+  /** In the network of the host or of another container one goes by its name. */
+  #hostnameIn(network: NetworkMode = "bridge"): string | undefined {
+    if (network === "host") return hostname();
+    if (!network.startsWith("container:")) return undefined;
+    try {
+      return this.#find(network.slice("container:".length)).record.hostname;
+    } catch {
+      return undefined; // It need not be there before the start.
+    }
   }
 
   async #restoreOne(container: Container): Promise<void> {

@@ -10,7 +10,7 @@ import { compileExec } from "../runtime/compile/compile-exec.ts";
 import type { HostFacts } from "../runtime/compile/host-facts.ts";
 import type { Accounts } from "./accounts.ts";
 import { makeBindSources } from "./bind-sources.ts";
-import type { Container } from "./container.ts";
+import type { Container, Run } from "./container.ts";
 import { containerFileContents, containerFilesIn, writeContainerFiles } from "./container-files.ts";
 import type { ContainerNames } from "./container-names.ts";
 import type { ContainerRecord } from "./container-record.ts";
@@ -66,7 +66,9 @@ export class Launcher {
         teardown: program.teardown,
       };
       store.saveLaunch(record.id, launch);
-      writeContainerFiles(containerFileContents(containerFilesIn(store.runDirectory(record.id)), record, address));
+      const files = containerFilesIn(store.runDirectory(record.id));
+      const place = address ?? this.#networkOwner(record)?.launch.address;
+      writeContainerFiles(containerFileContents(files, record, place));
       const monitor = await executor.launch(program, { subscribe: container.session.isWatched });
       return { monitor, launch };
     } catch (error) {
@@ -141,13 +143,13 @@ export class Launcher {
     const user = await accounts.userOf(record);
     const devices = devicesFor(record.config);
     return planContainer(
-      { record, user, connection, networkOf: this.#networkOwner(record), devices, ...places },
+      { record, user, connection, networkOf: this.#networkOwner(record)?.monitor, devices, ...places },
       { cgroups, facts },
     );
   }
 
-  /** The process whose network namespace is shared, for `container:ID`. */
-  #networkOwner(record: ContainerRecord): Monitor | undefined {
+  /** Whose network namespace is shared, for `container:ID`. */
+  #networkOwner(record: ContainerRecord): Run | undefined {
     const { network } = record.config;
     if (!network?.startsWith("container:")) return undefined;
     const owner = this.#parts.names.find(network.slice("container:".length));
@@ -156,7 +158,7 @@ export class Launcher {
         hint: `Start it first: onggi start ${owner.record.name}`,
       });
     }
-    return owner.run?.monitor;
+    return owner.run;
   }
 }
 

@@ -9,6 +9,8 @@ export interface HostsEntries {
   /** `name:address`, or `name=address`; the address `host-gateway` is the host's on the bridge. */
   readonly extraHosts?: readonly string[];
   readonly gateway?: string;
+  /** The host's own file: who is in its network goes by its names. Takes the place of all but the extra hosts. */
+  readonly hostText?: string;
 }
 
 const fixed: readonly (readonly [address: string, names: string])[] = [
@@ -25,14 +27,15 @@ const fixed: readonly (readonly [address: string, names: string])[] = [
  *
  * @throws OnggiError `invalid` for an extra host that is none
  */
-export function hostsFile({ hostname, domainname, address, extraHosts = [], gateway }: HostsEntries): string {
+export function hostsFile({ hostname, domainname, address, extraHosts = [], gateway, hostText }: HostsEntries): string {
+  const extra = extraHosts.map((text) => parseExtraHost(text, gateway));
+  if (hostText !== undefined) return `${hostText.replace(/\n?$/, "\n")}${lines(extra)}`;
   const names = domainname === undefined || domainname === "" ? hostname : `${hostname}.${domainname} ${hostname}`;
-  const entries = [
-    ...fixed,
-    ...extraHosts.map((extra) => parseExtraHost(extra, gateway)),
-    [address ?? "127.0.0.1", names] as const,
-  ];
-  return entries.map(([at, name]) => `${at}\t${name}\n`).join("");
+  return lines([...fixed, ...extra, [address ?? "127.0.0.1", names]]);
+}
+
+function lines(entries: readonly (readonly [address: string, names: string])[]): string {
+  return entries.map(([address, names]) => `${address}\t${names}\n`).join("");
 }
 
 function parseExtraHost(text: string, gateway: string | undefined): readonly [address: string, name: string] {
