@@ -32,7 +32,7 @@ import type {
 } from "./model.ts";
 import { generateName } from "./name-generator.ts";
 import { processTable } from "./process-table.ts";
-import { wantsStartAtBoot } from "./restart-policy.ts";
+import { wantsRestart, wantsStartAtBoot } from "./restart-policy.ts";
 import type { Rootfs } from "./rootfs.ts";
 import { checkConfig } from "./spec.ts";
 
@@ -88,8 +88,8 @@ export class Containers implements ContainersFace {
       undo(() => store.remove(id));
       store.create(id);
       undo(() => rootfs.discard(id));
-      // Side by side: both wait for the same disk.
-      await Promise.all([rootfs.prepare(record), store.save(record)]);
+      // Side by side: both wait for the same disk. If one fails, the other must have ended before it can be undone.
+      await allDone([rootfs.prepare(record), store.save(record)]);
       const container = new Container(record);
       names.add(container);
       events.emit("container", "create", id, { ...record.labels, image: record.image.reference, name: record.name });
@@ -351,7 +351,9 @@ export class Containers implements ContainersFace {
     }
     if (found.kind !== "idle") {
       const ended = found.kind === "lost" ? found.last : lastRunOf(container, found.exit, found.launch, observer);
-      container.record = { ...container.record, last: ended };
+      const { config, restartCount, stoppedByUser } = container.record;
+      const wasRunning = !stoppedByUser && wantsRestart(config.restart, ended.exitCode, restartCount);
+      container.record = { ...container.record, last: ended, wasRunning };
       await store.save(container.record);
       store.clearLaunch(container.id);
     }
@@ -435,4 +437,10 @@ async function* joined(
 ): AsyncGenerator<OutputChunk> {
   yield* first;
   yield* then;
+}
+
+/** Like Promise.all, but nothing is under way any more when it rejects. */
+async function allDone(promises: readonly Promise<unknown>[]): Promise<void> {
+  const outcomes = await Promise.allSettled(promises);
+  for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
 }
