@@ -130,10 +130,11 @@ export class Engine implements EngineFace, AsyncDisposable {
 
   /** Lets go of the data root. Containers go on, kept by their monitors. */
   async close(): Promise<void> {
-    const { containers, observer, cgroups, executor, lock, closeStorage } = this.#parts;
+    const { containers, observer, cgroups, network, executor, lock, closeStorage } = this.#parts;
     await containers.close();
     observer.close();
     await closeStorage();
+    await network.close();
     cgroups.close();
     await executor.close();
     lock.close();

@@ -1,6 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { rm } from "node:fs/promises";
-import { join } from "node:path";
 import { OnggiError } from "../base/error.ts";
 import type { Op } from "../program/op.ts";
 import { AddressPool } from "./address-pool.ts";
@@ -129,15 +127,10 @@ export class Bridge implements BridgeNetwork {
     ];
   }
 
-  async remove(): Promise<void> {
-    if (this.#leases.size > 0) {
-      throw new OnggiError("in_use", `network ${this.name} has ${this.#leases.size} containers`, {
-        hint: "Stop them first.",
-      });
-    }
+  async close(): Promise<void> {
+    if (this.#leases.size > 0) return;
     await this.#options.perform(removeFirewall(this.bridge));
     await removeBridge(this.bridge, this.#options.perform);
-    await rm(join(this.#options.root, `${this.id}.json`), { force: true });
   }
 
   async warnings(): Promise<readonly string[]> {

@@ -32,11 +32,8 @@ export interface BridgeNetwork {
   leases(): readonly Lease[];
   /** Forgets all containers but those that run; the steps make firewall and leases on disk say the same. */
   reconcile(running: ReadonlySet<string>): readonly Op[];
-  /**
-   * Takes bridge, firewall table and record away for good.
-   * @throws OnggiError `in_use` while a container is connected
-   */
-  remove(): Promise<void>;
+  /** Takes bridge and firewall table away, unless a container is connected: then they are needed, and the next engine finds them. */
+  close(): Promise<void>;
 }
 
 export interface Connection {

@@ -70,7 +70,7 @@ afterEach(async () => {
 });
 
 after(async () => {
-  await network.remove();
+  await network.close();
   assert.ok(!existsSync(`/sys/class/net/${bridge}`), "the bridge is still there");
   assert.ok(!nft("list", "tables").includes(table), "the table is still there");
   await worker.close();
@@ -404,7 +404,7 @@ describe("a bridge network", () => {
     await worker.run(container.steps.teardown);
     const second = await change();
     const addresses = ip("-o", "-4", "addr", "show", place.bridge);
-    await second.remove();
+    await second.close();
 
     assert.equal(second.id, first.id);
     assert.match(addresses, /inet 172\.31\.2\.1\/24/);
@@ -508,7 +508,7 @@ describe("a bridge network", () => {
       (error) => isOnggiError(error, "exhausted") && /no free address/.test(error.message),
     );
     small.release("a");
-    await small.remove();
+    await small.close();
     assert.ok(!existsSync(`/sys/class/net/ogs${tag}`));
   });
 
