@@ -164,6 +164,7 @@ export class ContainerLife {
     this.#emit(container, "die", {
       exitCode: String(last.exitCode),
       execDuration: String(Math.round((last.finishedAtMs - last.startedAtMs) / 1000)),
+      ...(last.error === "" ? {} : { error: last.error }),
     });
     container.tellExit();
     resolveExited();

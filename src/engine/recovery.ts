@@ -1,10 +1,12 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { isErrno } from "../base/errno.ts";
 import { isOnggiError } from "../base/error.ts";
 import type { Cgroups } from "../cgroup/cgroups.ts";
 import type { Executor, Monitor } from "../executor/executor.ts";
 import { parseExitRecord } from "../executor/exit-record.ts";
+import { StepFailure } from "../executor/step-failure.ts";
 import type { ExitRecord, Op } from "../program/op.ts";
 import type { Container } from "./container.ts";
 import type { LastRun } from "./container-record.ts";
@@ -18,6 +20,8 @@ export type Found =
   | { readonly kind: "lost"; readonly last: LastRun };
 
 const lostStatus = 137;
+const maxAttempts = 10;
+const attemptDelayMs = 20;
 
 /** Finds runs of an engine before this one, and cleans up after monitors that were killed. */
 export class Recovery {
@@ -55,11 +59,30 @@ export class Recovery {
     return { exitCode: lostStatus, error, oomKilled: false, startedAtMs: launch.startedAtMs, finishedAtMs: Date.now() };
   }
 
-  /** Kills what is left of a run and does its teardown, each step whatever became of the others. */
+  /**
+   * Kills what is left of a run and does its teardown, each step whatever became of the others. Where the executor's own processes
+   * are killed meanwhile, all of it is done again: what is gone already is no hindrance.
+   */
   async cleanUp(id: string, teardown: readonly Op[]): Promise<void> {
+    const steps = [...this.#cgroups.killSteps(id), ...teardown];
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#performAll(steps);
+      } catch (error) {
+        if (attempt === maxAttempts || !isOnggiError(error, "unavailable")) throw error;
+        await sleep(attempt * attemptDelayMs);
+      }
+    }
+  }
+
+  async #performAll(steps: readonly Op[]): Promise<void> {
     const worker = await this.#executor.work([]);
     try {
-      for (const op of [...this.#cgroups.killSteps(id), ...teardown]) await worker.run([op]).catch(() => {});
+      for (const step of steps) {
+        await worker.run([step]).catch((error: unknown) => {
+          if (!(error instanceof StepFailure)) throw error;
+        });
+      }
     } finally {
       await worker.close();
     }
