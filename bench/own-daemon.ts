@@ -1,4 +1,3 @@
-import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -51,8 +50,6 @@ export async function startOwnDaemon(): Promise<OwnDaemon> {
       for (const { Id } of all) await api.remove(Id);
       api.close();
       await daemon.stop();
-      execFileSync("ip", ["link", "del", places.bridge]);
-      execFileSync("nft", ["delete", "table", "ip", `onggi-${places.bridge}`]);
       rmSync(directory, { recursive: true, force: true });
     },
   };
