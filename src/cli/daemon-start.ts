@@ -2,7 +2,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:f
 import { Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { daemonEnvironment } from "../base/daemon-environment.ts";
+import { daemonEnvironment, daemonNodeFlags } from "../base/daemon-process.ts";
 import { OnggiError } from "../base/error.ts";
 import type { Io } from "./io.ts";
 import { defaultHost, parseHost } from "./socket-address.ts";
@@ -83,7 +83,7 @@ interface DaemonExit {
 async function spawnDetached(program: string, logPath: string): Promise<DaemonExit> {
   const { spawn } = await import("node:child_process");
   const log = openSync(logPath, "a");
-  const child = spawn(process.execPath, [program], {
+  const child = spawn(process.execPath, [...daemonNodeFlags, program], {
     detached: true,
     stdio: ["ignore", log, log],
     cwd: "/",

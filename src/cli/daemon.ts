@@ -1,4 +1,4 @@
-import { daemonEnvironment } from "../base/daemon-environment.ts";
+import { daemonEnvironment, daemonNodeFlags } from "../base/daemon-process.ts";
 import { command } from "./command.ts";
 import { daemonProgram } from "./daemon-start.ts";
 import { flag } from "./flag.ts";
@@ -22,7 +22,7 @@ export const daemon = command({
     const given = Object.entries({ host, ...withoutUndefined(flags) });
     const words = given.flatMap(([key, value]) => (value === undefined ? [] : [`--${longName(key)}`, value]));
     // The daemon takes this process's place: its signals, its terminal, its supervisor.
-    process.execve?.(process.execPath, [process.execPath, daemonProgram(), ...words], {
+    process.execve?.(process.execPath, [process.execPath, ...daemonNodeFlags, daemonProgram(), ...words], {
       ...withoutUndefined(io.env),
       ...daemonEnvironment,
     });

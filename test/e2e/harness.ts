@@ -6,7 +6,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { daemonEnvironment } from "../../src/base/daemon-environment.ts";
+import { daemonEnvironment, daemonNodeFlags } from "../../src/base/daemon-process.ts";
 import { placesFor } from "../../src/engine/data-root.ts";
 import { hostInventory, type Inventory } from "../host-inventory.ts";
 import { clearHost } from "./clear-host.ts";
@@ -68,7 +68,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<TestDaem
 
   const flags = ["--root", root, "--run-root", runRoot, "--host", host, "--bridge", bridge, ...(options.args ?? [])];
   const output = openSync(logPath, "a");
-  const child = spawn(process.execPath, [join(checkout, "build/daemon.js"), ...flags], {
+  const child = spawn(process.execPath, [...daemonNodeFlags, join(checkout, "build/daemon.js"), ...flags], {
     stdio: ["ignore", output, output],
     env: { ...process.env, ...daemonEnvironment, ...options.env },
     cwd: "/",
