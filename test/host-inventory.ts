@@ -137,10 +137,11 @@ function foldersBelow(top: string): string[] {
     .map((entry) => join(entry.parentPath, entry.name));
 }
 
-/** With those whose names begin with a dot. */
+/** With those whose names begin with a dot. Links aren't followed: those of an image may lead anywhere on the host. */
 function filesBelow(root: string): string[] {
   try {
-    return readdirSync(root, { recursive: true, encoding: "utf8" }).map((name) => join(root, name));
+    const entries = readdirSync(root, { recursive: true, withFileTypes: true });
+    return entries.map(({ parentPath, name }) => join(parentPath, name));
   } catch {
     return [];
   }
