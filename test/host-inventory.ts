@@ -3,7 +3,7 @@
  * the difference must be empty.
  */
 import { execFileSync } from "node:child_process";
-import { globSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { type Dirent, globSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 
 export type Inventory = Readonly<Record<Kind, readonly string[]>>;
@@ -132,18 +132,24 @@ export function membersOf(cgroups: readonly string[]): ReadonlySet<number> {
 }
 
 function foldersBelow(top: string): string[] {
-  return readdirSync(top, { recursive: true, withFileTypes: true })
+  return entriesOf(top)
     .filter((entry) => entry.isDirectory())
-    .map((entry) => join(entry.parentPath, entry.name));
+    .flatMap(({ name }) => [join(top, name), ...foldersBelow(join(top, name))]);
 }
 
-/** With those whose names begin with a dot. Links aren't followed: those of an image may lead anywhere on the host. */
+/** With those whose names begin with a dot; links are not followed. */
 function filesBelow(root: string): string[] {
+  return entriesOf(root).flatMap((entry) => {
+    const path = join(root, entry.name);
+    return entry.isDirectory() ? [path, ...filesBelow(path)] : [path];
+  });
+}
+
+function entriesOf(directory: string): Dirent[] {
   try {
-    const entries = readdirSync(root, { recursive: true, withFileTypes: true });
-    return entries.map(({ parentPath, name }) => join(parentPath, name));
+    return readdirSync(directory, { withFileTypes: true });
   } catch {
-    return [];
+    return []; // It has gone meanwhile.
   }
 }
 

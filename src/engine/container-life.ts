@@ -142,6 +142,7 @@ export class ContainerLife {
     container.run = run;
     container.session.begin(monitor);
     monitor.onOom(() => this.#emit(container, "oom"));
+    monitor.onLogError((errno) => this.#emit(container, "log-error", { error: logErrorSentence(errno) }));
     void this.#untilEnd(container, run, exited.resolve).finally(finished.resolve);
   }
 
@@ -256,6 +257,11 @@ export function lastRunOf(container: Container, exit: ExitRecord, launch: Launch
     startedAtMs: launch.startedAtMs,
     finishedAtMs: Number(exit.finishedAtNs / 1_000_000n),
   };
+}
+
+function logErrorSentence(errno: string): string {
+  const why = errno === "ENOSPC" || errno === "EDQUOT" ? `the disk is full (${errno})` : errno;
+  return `its output can't be written to the log: ${why}; it goes on, what it prints meanwhile is lost`;
 }
 
 /** Docker's: 127 and 126 as a shell has them, 128 for what failed before. */

@@ -1,3 +1,4 @@
+import type { Platform } from "../oci/platform.ts";
 import type { ContainerConfig, ImageConfig } from "./model.ts";
 
 /** What is kept of a container from its creation to its removal: the content of `container.json`. */
@@ -10,6 +11,8 @@ export interface ContainerRecord {
     readonly id: string;
     readonly reference: string;
     readonly config: ImageConfig;
+    /** What it was built for; undefined where it isn't known. */
+    readonly platform?: Platform;
     /** Of the topmost layer; undefined for an image without layers. */
     readonly chainId: string | undefined;
   };

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { OnggiError } from "../base/error.ts";
 import { parseSignal } from "../base/signal.ts";
 import { withUndo } from "../base/undo.ts";
+import { type Platform, platformOf } from "../oci/platform.ts";
 import type { HostFacts } from "../runtime/compile/host-facts.ts";
 import { checkBindSources } from "./bind-sources.ts";
 import { Container, infoOf } from "./container.ts";
@@ -31,6 +32,7 @@ import type {
   ProcessStreams,
 } from "./model.ts";
 import { generateName } from "./name-generator.ts";
+import { platformWarnings } from "./platform-warning.ts";
 import { processTable } from "./process-table.ts";
 import { wantsRestart, wantsStartAtBoot } from "./restart-policy.ts";
 import type { Rootfs } from "./rootfs.ts";
@@ -45,6 +47,7 @@ export interface ImageForContainer {
   readonly id: string;
   readonly reference: string;
   readonly config: ImageConfig;
+  readonly platform: Platform;
   readonly chainId: string | undefined;
 }
 
@@ -415,11 +418,11 @@ export class Containers implements ContainersFace {
    * @returns what is said to the user, though nothing fails
    * @throws OnggiError `invalid` with all that is wrong
    */
-  #check({ config }: ContainerRecord): readonly string[] {
+  #check({ config, image }: ContainerRecord): readonly string[] {
     logSettings(config.log);
     parseSignal(config.stopSignal ?? "SIGTERM");
     checkBindSources(config);
-    return checkConfig(config, this.#parts.facts);
+    return [...platformWarnings(image.platform, platformOf(process.arch)), ...checkConfig(config, this.#parts.facts)];
   }
 }
 

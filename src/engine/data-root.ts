@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { closeSync, existsSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { isErrno } from "../base/errno.ts";
 import { isOnggiError, messageOf, OnggiError } from "../base/error.ts";
 
@@ -36,7 +36,7 @@ export function makeRoots({ root, runRoot }: Places): void {
     [runRoot, "--run-root"],
   ] as const) {
     try {
-      mkdirSync(path, { recursive: true, mode: 0o711 });
+      makeFolder(path);
       // A read-only file system lets an existing directory pass.
       closeSync(openSync(join(path, ".writable"), "w", 0o600));
     } catch (cause) {
@@ -49,6 +49,18 @@ export function makeRoots({ root, runRoot }: Places): void {
         { cause, hint },
       );
     }
+  }
+}
+
+/** With those above it. Node's own `recursive` hides why a folder can't be made, and never ends below /proc. */
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o711 });
+  } catch (error) {
+    if (isErrno(error, "EEXIST")) return;
+    if (!isErrno(error, "ENOENT") || existsSync(dirname(path))) throw error;
+    makeFolder(dirname(path));
+    mkdirSync(path, { mode: 0o711 });
   }
 }
 

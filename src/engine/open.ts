@@ -201,8 +201,10 @@ async function assemble(
     onEvent: (action, id, name) => events.emit("image", action, id, { name }),
   });
   const resolveImage = async (key: string) => {
-    const { id, reference, config, chainIds } = await images.resolve(key);
-    return { id, reference, config, chainId: chainIds.at(-1) };
+    const { id, reference, config, file, chainIds } = await images.resolve(key);
+    const { os, architecture, variant } = file;
+    const platform = { os, architecture, ...(variant === undefined ? {} : { variant }) };
+    return { id, reference, config, platform, chainId: chainIds.at(-1) };
   };
   // The layers of an image that was removed by force stay until its last container goes.
   const afterRemove = (imageId: string) => {

@@ -7,7 +7,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
-  writeSync,
+  writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -63,8 +63,11 @@ export class Records {
     const temporary = durable ? temporaryPath(path) : path;
     const file = openSync(temporary, durable ? "wx" : "w", 0o600);
     try {
-      writeSync(file, `${JSON.stringify({ ...rest, durable })}\n`);
+      writeFileSync(file, `${JSON.stringify({ ...rest, durable })}\n`);
       if (durable) await sync(file);
+    } catch (error) {
+      rmSync(temporary, { force: true });
+      throw error;
     } finally {
       closeSync(file);
     }

@@ -1,7 +1,7 @@
 /** Starts a daemon of its own for a test, with roots, socket and bridge that no other test has. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -73,6 +73,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<TestDaem
     env: { ...process.env, ...daemonEnvironment, ...options.env },
     cwd: "/",
   });
+  closeSync(output);
   running.add(child);
   const log = () => readFileSync(logPath, "utf8");
   const ended = new Promise<"ended">((resolve) => {
