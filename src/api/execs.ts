@@ -47,8 +47,8 @@ export const execRoutes: readonly Route[] = [
 ];
 
 /**
- * A program that can't be run is told of on the stream, as Docker does: its client then asks for the exit code, 126 or 127, which it would
- * not learn from an error.
+ * What keeps a program from being run is told of on the stream, as Docker does: its client then asks for the exit code, 126 or 127, which it
+ * would not learn from an error. Only where there is nothing to run it in the request itself fails.
  */
 async function startOrTell(
   engine: EngineFace,
@@ -58,7 +58,7 @@ async function startOrTell(
   try {
     return await engine.containers.startExec(id, options);
   } catch (error) {
-    if (!isOnggiError(error, "command_not_found") && !isOnggiError(error, "command_not_executable")) throw error;
+    if (isOnggiError(error, "not_found") || isOnggiError(error, "conflict")) throw error;
     const data = Buffer.from(`${sentenceOf(error)}\r\n`);
     return {
       output: (async function* () {

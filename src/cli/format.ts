@@ -31,8 +31,8 @@ export function formatList<T>(
   if (format === "json") {
     return items.map((item) => goJson(jsonFields(item, list)));
   }
-  const isTable = format === "" || format === "table" || format.startsWith("table ");
-  const text = !isTable ? format : format.length > "table ".length ? format.slice("table ".length) : list.table;
+  const isTable = format === "" || format.startsWith("table");
+  const text = !isTable ? format : format.slice("table".length).trim() || list.table;
   const fill = compileTemplate(unescaped(text));
   const rows = items.map((item) => fill(fieldsOf(item, list, methods)));
   if (!isTable) return rows.flatMap((row) => row.split("\n"));

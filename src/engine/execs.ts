@@ -82,7 +82,7 @@ export class Execs {
       exec.monitor = await this.#launcher.launchExec(exec.container, config);
     } catch (error) {
       exec.session.abandon();
-      this.#end(exec, error instanceof OnggiError && error.code === "command_not_executable" ? 126 : 127);
+      this.#end(exec, error instanceof OnggiError && error.code === "command_not_found" ? 127 : 126);
       throw error;
     }
     exec.session.begin(exec.monitor);

@@ -44,7 +44,7 @@ export function compileExec(
       ...parts.join.child, // by the host's paths, so before the mount namespace changes
       { op: "setns", slot: target, flags: CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWCGROUP },
       ...execTerminal(process),
-      ...workingDirectory(process),
+      ...workingDirectory(process, { create: false }),
       ...rlimits(process),
       ...privileges(process, seccomp, host),
       ...exec(process, false),

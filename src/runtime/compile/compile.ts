@@ -55,7 +55,7 @@ export function compile(spec: Spec, host: HostFacts, parts: Parts): Program {
       ...hideKernelPaths(spec),
       ...mounts.volumes,
       ...terminal(spec),
-      ...workingDirectory(spec.process),
+      ...workingDirectory(spec.process, { create: true }),
       ...readonlyRoot(spec, host),
       ...rlimits(spec.process),
       ...privileges(spec.process, spec.linux.seccomp, host),

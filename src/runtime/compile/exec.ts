@@ -10,11 +10,11 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
  * A path such as /proc/self/fd/7, or a link to it, would lead through a descriptor that is still open to a folder of the host
  * (CVE-2024-21626): the executor refuses a directory that the kernel calls unreachable from the root.
  */
-export function* workingDirectory({ cwd }: Process): Iterable<Op> {
+export function* workingDirectory({ cwd }: Process, { create }: { readonly create: boolean }): Iterable<Op> {
   if (!cwd.startsWith("/")) {
     throw new OnggiError("invalid", `the working directory '${cwd}' is invalid, it needs to be an absolute path`);
   }
-  if (cwd !== "/") yield { op: "chdir", path: cwd, create: true };
+  if (cwd !== "/") yield { op: "chdir", path: cwd, create };
 }
 
 /** Becomes the program. */
