@@ -30,7 +30,7 @@ const unitsMs: Readonly<Record<string, number>> = {
  */
 export function parseMoment(name: string, text: string, nowMs = Date.now()): number | undefined {
   if (text === "" || text === "0") return undefined;
-  if (/^-?\d+(\.\d+)?$/.test(text)) return Number(text) * 1000;
+  if (/^-?\d+(\.\d+)?$/.test(text)) return nanosecondsOf(text) / 1e6;
   const durationMs = parseDuration(text);
   if (durationMs !== undefined) return nowMs - durationMs;
   const parsed = /^\d{4}-\d{2}-\d{2}/.test(text)
@@ -43,6 +43,12 @@ export function parseMoment(name: string, text: string, nowMs = Date.now()): num
     );
   }
   return parsed;
+}
+
+/** By whole nanoseconds, so that the time of a line, given back as a client read it, is the same number as the line's own. */
+function nanosecondsOf(text: string): number {
+  const [seconds = "", fraction = ""] = text.split(".");
+  return Number(`${seconds}${fraction.padEnd(9, "0").slice(0, 9)}`);
 }
 
 /** Go's durations: `1h30m`, `1.5s`. */

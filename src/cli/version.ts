@@ -34,12 +34,17 @@ export const version = command({
       failure = error;
     }
     const known = { Client: client, Server: server };
-    if (fill !== undefined) print(fill(known));
+    if (fill !== undefined) print(fill({ Client: withGoName(client), Server: server && withGoName(server) }));
     else print(format === "json" ? JSON.stringify(known) : versionText(server));
     if (failure !== undefined) throw new Exit(1, `onggi: ${explainError(failure)}`);
     return 0;
   },
 });
+
+/** Templates name the field as Docker's program does, JSON as its API does. */
+function withGoName<T extends { readonly ApiVersion: string }>(part: T): T & { readonly APIVersion: string } {
+  return { ...part, APIVersion: part.ApiVersion };
+}
 
 function versionText(server: VersionBody | null): string {
   const ours = [

@@ -48,7 +48,7 @@ export async function* queryLog(place: LogPlace, query: LogQuery, life: LogLife)
 }
 
 function isBetween(line: LogRecord, { sinceMs, untilMs }: LogQuery): boolean {
-  const timeMs = Number(line.timeNs / 1000n) / 1000;
+  const timeMs = Number(line.timeNs) / 1e6;
   return (sinceMs === undefined || timeMs >= sinceMs) && (untilMs === undefined || timeMs <= untilMs);
 }
 
