@@ -11,7 +11,7 @@ import { Container, infoOf } from "./container.ts";
 import { containerFilesIn } from "./container-files.ts";
 import { ContainerLife, type LifeParts, lastRunOf } from "./container-life.ts";
 import type { ContainerNames } from "./container-names.ts";
-import { type ContainerRecord, neverRan } from "./container-record.ts";
+import { type ContainerRecord, type LastRun, neverRan } from "./container-record.ts";
 import type { ContainersFace } from "./engine.ts";
 import { Execs } from "./execs.ts";
 import type { LogPlace } from "./log-files.ts";
@@ -34,11 +34,14 @@ import type {
 import { generateName } from "./name-generator.ts";
 import { platformWarnings } from "./platform-warning.ts";
 import { processTable } from "./process-table.ts";
+import type { Found } from "./recovery.ts";
 import { wantsRestart, wantsStartAtBoot } from "./restart-policy.ts";
 import type { Rootfs } from "./rootfs.ts";
 import { checkConfig } from "./spec.ts";
 
 const shortIdLength = 12;
+/** Docker's for what failed before the program ran. */
+const unstartedStatus = 128;
 /** How long a forced removal lets attached clients read the last output. */
 const lastOutputMs = 2000;
 
@@ -346,23 +349,31 @@ export class Containers implements ContainersFace {
   }
 
   async #restoreOne(container: Container): Promise<void> {
-    const { recovery, store, observer } = this.#parts;
+    const { recovery, store } = this.#parts;
     const found = await recovery.find(container);
     if (found.kind === "running") {
       this.#life.adopt(container, found.monitor, found.launch);
       return;
     }
-    if (found.kind !== "idle") {
-      const ended = found.kind === "lost" ? found.last : lastRunOf(container, found.exit, found.launch, observer);
+    const hasEnded = found.kind !== "idle";
+    if (hasEnded) {
+      const last = this.#lastOf(container, found);
       const { config, restartCount, stoppedByUser } = container.record;
-      const wasRunning = !stoppedByUser && wantsRestart(config.restart, ended.exitCode, restartCount);
-      container.record = { ...container.record, last: ended, wasRunning };
+      const wasRunning = !stoppedByUser && wantsRestart(config.restart, last.exitCode, restartCount);
+      container.record = { ...container.record, last, wasRunning };
       await store.save(container.record);
       store.clearLaunch(container.id);
     }
     const { config, last } = container.record;
-    if (config.autoRemove === true && last.finishedAtMs > 0) await this.#removeNow(container);
+    if (config.autoRemove === true && (hasEnded || last.finishedAtMs > 0)) await this.#removeNow(container);
     else if (wantsStartAtBoot(config.restart, container.record)) void this.#life.start(container).catch(() => {});
+  }
+
+  /** How a run ended that no engine saw end. */
+  #lastOf(container: Container, found: Exclude<Found, { readonly kind: "idle" | "running" }>): LastRun {
+    if (found.kind === "lost") return found.last;
+    if (found.kind === "ended") return lastRunOf(container, found.exit, found.launch, this.#parts.observer);
+    return { ...container.record.last, exitCode: unstartedStatus, error: found.error };
   }
 
   async #removeNow(container: Container): Promise<void> {

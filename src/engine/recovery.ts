@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isErrno } from "../base/errno.ts";
@@ -17,11 +17,14 @@ export type Found =
   | { readonly kind: "idle" }
   | { readonly kind: "running"; readonly monitor: Monitor; readonly launch: LaunchRecord }
   | { readonly kind: "ended"; readonly exit: ExitRecord; readonly launch: LaunchRecord }
-  | { readonly kind: "lost"; readonly last: LastRun };
+  | { readonly kind: "lost"; readonly last: LastRun }
+  | { readonly kind: "unstarted"; readonly error: string };
 
 const lostStatus = 137;
 const maxAttempts = 10;
 const attemptDelayMs = 20;
+/** No launch takes as long. */
+const launchMs = 1000;
 
 /** Finds runs of an engine before this one, and cleans up after monitors that were killed. */
 export class Recovery {
@@ -40,10 +43,21 @@ export class Recovery {
     const launch = this.#store.loadLaunch(id);
     if (launch === undefined) return { kind: "idle" };
     const directory = this.#store.runDirectory(id);
-    const monitor = await this.#executor.reconnect(join(directory, "monitor.sock"));
+    const socket = join(directory, "monitor.sock");
+    const record = join(directory, "exit.json");
+    await untilLaunched(launch, [socket, record]);
+    const monitor = await this.#executor.reconnect(socket);
     if (monitor !== undefined) return { kind: "running", monitor, launch };
-    const exit = readExit(join(directory, "exit.json"));
-    if (exit === undefined) return { kind: "lost", last: await this.endLost(id, launch) };
+    const exit = readExit(record);
+    if (exit === undefined && existsSync(socket)) return { kind: "lost", last: await this.endLost(id, launch) };
+    if (exit === undefined) {
+      // A monitor that ends by itself, as where a step failed, takes its socket away.
+      await this.cleanUp(id, launch.teardown);
+      return {
+        kind: "unstarted",
+        error: "the engine was ended while it started this container, which didn't come to run",
+      };
+    }
     // A monitor that was killed after it had recorded the exit may have left its teardown undone.
     await this.cleanUp(id, launch.teardown);
     return { kind: "ended", exit, launch };
@@ -87,6 +101,11 @@ export class Recovery {
       await worker.close();
     }
   }
+}
+
+/** A launch that was sent by an engine that was killed right then may still be under way. */
+async function untilLaunched({ startedAtMs }: LaunchRecord, signs: readonly string[]): Promise<void> {
+  while (Date.now() - startedAtMs < launchMs && Date.now() >= startedAtMs && !signs.some(existsSync)) await sleep(10);
 }
 
 /** Undefined where the monitor had recorded nothing; it renames a whole file into place. */

@@ -63,6 +63,15 @@ export class Crowd {
     for (const member of this.#members) await checkMember(api, member);
   }
 
+  /** A container of an earlier daemon is stopped by this one. */
+  async stopOne(api: ApiClient): Promise<void> {
+    const member = this.#members.find((one) => isSteady(one) && !one.autoRemove);
+    if (member === undefined) return;
+    const exit = exitOf(api, member.name);
+    await stop(api, member);
+    assert.equal(await exit, member.exitCode);
+  }
+
   async removeAll(api: ApiClient): Promise<void> {
     await Promise.all(
       this.#members.map(async ({ name }) => {
@@ -135,6 +144,8 @@ async function exec(api: ApiClient, member: Member): Promise<boolean> {
   }
   const { Id } = JSON.parse(created.body.toString()) as { Id: string };
   const { status, body } = await api.call("POST", `/exec/${Id}/start`, { Detach: false });
+  // A stream whose end nobody announced ends alike whether the exec ended or the daemon was killed.
+  if ((await api.call("GET", `/exec/${Id}/json`)).status === 0) return false;
   if (status === 200 && isSteady(member)) assert.match(body.toString(), /in\n/);
   return status !== 0;
 }

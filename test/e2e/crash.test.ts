@@ -42,6 +42,7 @@ describe(`a daemon that is killed at random points (ONGGI_TEST_SEED=${seed})`, (
         "the ports of running containers are published, and no others",
         async () => publishedPorts(engine.daemon) === (await runningPorts(api)),
       );
+      await crowd.stopOne(api);
       await crowd.removeAll(api);
     }
 
@@ -55,6 +56,59 @@ describe(`a daemon that is killed at random points (ONGGI_TEST_SEED=${seed})`, (
       assert.ok(lines.length > rounds * 10);
       assert.equal((await api.call("DELETE", `/containers/${name}`)).status, 204);
     }
+    await nothingLeft(engine.daemon, before);
+    await trashIsEmptied(engine.daemon);
+  });
+});
+
+describe("a daemon that is killed", () => {
+  it("while it starts a container: that runs, or it says that it doesn't", { timeout: 60_000 }, async (test) => {
+    await using engine = await Succession.begin();
+    const { api } = engine;
+    const before = engine.daemon.inventory();
+    const outcomes: Record<string, number> = {};
+    for (let delayMs = 0; delayMs < 24; delayMs++) {
+      const name = `start${delayMs}`;
+      await api.json("POST", `/containers/create?name=${name}`, { Image: "host", Cmd: counting, HostConfig: anyPort });
+      const start = api.call("POST", `/containers/${name}/start`);
+      await sleep(delayMs * 2);
+      await engine.daemon.kill9();
+      const { status } = await start;
+      await engine.next();
+      const { State } = await inspect(api, name);
+      const outcome = State.Running ? "running" : State.Error === "" ? "created" : "unstarted";
+      outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+      if (status === 204) assert.equal(outcome, "running");
+      if (outcome === "unstarted") assert.match(State.Error, /while it started this container/);
+      if (outcome === "running") assert.equal(await execIn(api, name, ["echo", "adopted"]), "adopted\n");
+      assert.equal((await api.call("DELETE", `/containers/${name}?force=1`)).status, 204);
+    }
+    test.diagnostic(JSON.stringify(outcomes));
+    await nothingLeft(engine.daemon, before);
+  });
+
+  it("while a client reads and an exec runs: no line is lost, and the exec leaves nothing", {
+    timeout: 60_000,
+  }, async () => {
+    await using engine = await Succession.begin();
+    const { api } = engine;
+    const before = engine.daemon.inventory();
+    await api.json("POST", "/containers/create?name=torrent", { Image: "host", Cmd: ["seq", "1", "3000000"] });
+    const attached = await api.stream("POST", "/containers/torrent/attach?stream=1&stdout=1");
+    attached.on("error", () => {}).once("data", () => attached.pause());
+    await api.call("POST", "/containers/torrent/start");
+    await createAndStart(api, "keeper", { Cmd: counting });
+    const { Id } = await api.json<{ Id: string }>("POST", "/containers/keeper/exec", { Cmd: ["sleep", "1"] });
+    await api.call("POST", `/exec/${Id}/start`, { Detach: true });
+    assert.ok((await inspect(api, "torrent")).State.Running, "the client holds it back");
+    await engine.crash();
+
+    assert.equal(await exitOf(api, "torrent"), 0);
+    const lines = await linesOf(api, "torrent");
+    assert.equal(firstGap(lines), undefined);
+    assert.equal(lines.length, 3_000_000);
+    for (const name of ["torrent", "keeper"])
+      assert.equal((await api.call("DELETE", `/containers/${name}?force=1`)).status, 204);
     await nothingLeft(engine.daemon, before);
   });
 });
@@ -200,6 +254,7 @@ describe("fifty containers", () => {
         await createAndStart(api, `one${i}`, { Cmd: ["echo", "hello"], HostConfig: anyPort });
         assert.equal(await exitOf(api, `one${i}`), 0);
         assert.equal(await api.output(`/containers/one${i}/logs?stdout=1`), "hello\n");
+        if (i % 10 === 0) assert.equal((await daemon.onggi(["run", "--rm", "host", "echo", "run"])).stdout, "run\n");
         assert.equal((await api.call("DELETE", `/containers/one${i}`)).status, 204);
       }
     };
@@ -207,6 +262,7 @@ describe("fifty containers", () => {
     await sleep(200);
     const before = daemon.inventory();
     await runAll(50);
+    await trashIsEmptied(daemon);
     await nothingLeft(daemon, before, ["fds"]);
   });
 });
@@ -239,7 +295,11 @@ async function runningPorts(api: ApiClient): Promise<number> {
   ).length;
 }
 
-/** Links go a moment after their containers. */
+async function trashIsEmptied(daemon: TestDaemon): Promise<void> {
+  await until("the trash is emptied", () => !daemon.inventory().files.some((name) => name.includes("/trash/")), 10_000);
+}
+
+/** Links go a moment after their containers; the trash is emptied later. */
 async function nothingLeft(
   daemon: TestDaemon,
   before: Inventory,
@@ -248,7 +308,7 @@ async function nothingLeft(
   const kinds = ["mounts", "cgroups", "links", "netns", "nft", "files", ...also] as const;
   let left: readonly string[] = [];
   for (const deadline = Date.now() + 5000; Date.now() < deadline; await sleep(50)) {
-    left = leaks(before, daemon.inventory(), kinds);
+    left = leaks(before, daemon.inventory(), kinds).filter((name) => !name.includes("/trash/"));
     if (left.length === 0 && engineProcesses(daemon.runRoot).length <= 2) return;
   }
   assert.deepEqual(left, []);
