@@ -1,6 +1,9 @@
 import {
+  closeSync,
   existsSync,
+  fsync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmdirSync,
@@ -9,6 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { writeJsonAtomic } from "../base/atomic-file.ts";
 import { isErrno } from "../base/errno.ts";
 import type { Op } from "../program/op.ts";
@@ -26,6 +30,7 @@ export interface LaunchRecord {
   readonly teardown: readonly Op[];
 }
 
+const sync = promisify(fsync);
 const endDelayMs = 50;
 
 /**
@@ -37,6 +42,7 @@ const endDelayMs = 50;
 export class ContainerStore {
   readonly #root: string;
   readonly #runRoot: string;
+  readonly #rootDescriptor: number;
   /** Ends that are still to be written, by id. */
   readonly #ends = new Map<string, { readonly record: ContainerRecord; readonly timer: NodeJS.Timeout }>();
   /** The last write of each container that has one under way. */
@@ -47,6 +53,7 @@ export class ContainerStore {
     this.#runRoot = join(runRoot, "containers");
     mkdirSync(this.#root, { recursive: true, mode: 0o710 });
     mkdirSync(this.#runRoot, { recursive: true, mode: 0o710 });
+    this.#rootDescriptor = openSync(this.#root, "r");
   }
 
   /** Where the log lies. */
@@ -102,6 +109,7 @@ export class ContainerStore {
   /** Writes all that is still to be written. */
   async close(): Promise<void> {
     await Promise.all([...this.#ends.keys()].map((id) => this.flushEnd(id)));
+    closeSync(this.#rootDescriptor);
   }
 
   #cancelEnd(id: string): boolean {
@@ -129,17 +137,18 @@ export class ContainerStore {
 
   /** Forgets the present run; the record stays. */
   clearLaunch(id: string): void {
-    for (const name of ["launch.json", "exit.json", "monitor.sock"])
-      rmSync(join(this.runDirectory(id), name), { force: true });
+    for (const name of ["launch.json", "exit.json", "monitor.sock"]) unlinkIfThere(join(this.runDirectory(id), name));
   }
 
-  async remove(id: string): Promise<void> {
+  /** `volatile`: nobody minds if a power cut brings it back. */
+  async remove(id: string, { volatile = false }: { readonly volatile?: boolean } = {}): Promise<void> {
     this.#cancelEnd(id);
     await this.#writes.get(id)?.catch(() => {});
     // The record first: without it the rest is an orphan that the next start sweeps.
     unlinkIfThere(this.#recordPath(id));
     removeFlat(this.runDirectory(id));
     removeFlat(this.directory(id));
+    if (!volatile) await sync(this.#rootDescriptor);
   }
 
   /**

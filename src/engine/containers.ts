@@ -389,7 +389,7 @@ export class Containers implements ContainersFace {
       }
       container.session.abandon();
       await rootfs.discard(container.id);
-      await store.remove(container.id);
+      await store.remove(container.id, { volatile: container.record.config.autoRemove === true });
     } catch (error) {
       container.phase = "dead";
       throw error;

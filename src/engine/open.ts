@@ -15,6 +15,7 @@ import { storageDrivers } from "../storage/drivers.ts";
 import { openSnapshotter, surveyDrivers } from "../storage/open.ts";
 import { Accounts } from "./accounts.ts";
 import { ContainerNames } from "./container-names.ts";
+import type { ContainerRecord } from "./container-record.ts";
 import { ContainerStore } from "./container-store.ts";
 import { Containers } from "./containers.ts";
 import { makeRoots, type Places, placesFor, RootLock } from "./data-root.ts";
@@ -267,10 +268,12 @@ async function restore(parts: {
 }): Promise<readonly string[]> {
   const { containers, store, names, rootfs, cgroups, network, executor } = parts;
   const { records, broken } = store.load();
+  const remade = await remakeRoots(rootfs, records);
   await containers.restore(records);
   const done = broken.map(
     (path) => `the record ${path} can't be read: its container is left as it is, unknown to this engine`,
   );
+  for (const name of remade) done.push(`made the writable layer of container ${name} again: the disk had lost it`);
   if (broken.length === 0) {
     const swept = await rootfs.sweep((id) => names.has(id));
     if (swept > 0) done.push(`removed ${swept} snapshots that belonged to no container`);
@@ -281,6 +284,16 @@ async function restore(parts: {
   if (strays.length > 0) done.push(`ended and removed ${strays.length} cgroups that belonged to no running container`);
   await performOnHost(executor, network.reconcile(running));
   return done;
+}
+
+/** Prepares the snapshots that a power cut took right after their containers were created. @returns the containers' names */
+async function remakeRoots(rootfs: Rootfs, records: readonly ContainerRecord[]): Promise<readonly string[]> {
+  const remade: string[] = [];
+  for (const record of records) {
+    // Without its image nothing can be made: starting it says so.
+    if (await rootfs.restore(record).catch(() => false)) remade.push(record.name);
+  }
+  return remade;
 }
 
 async function performOnHost(executor: Executor, ops: readonly Op[]): Promise<readonly Uint8Array[]> {

@@ -14,8 +14,22 @@ export class Rootfs {
     return this.#snapshotter.driver;
   }
 
+  /** The container's own record is what must survive a power cut: {@link restore} makes the snapshot again that one took. */
   async prepare(record: ContainerRecord): Promise<void> {
-    await this.#snapshotter.prepare(record.id, record.image.chainId, { durable: record.config.autoRemove !== true });
+    const durable = record.config.autoRemove !== true;
+    await this.#snapshotter.prepare(record.id, record.image.chainId, { durable, background: durable });
+  }
+
+  /** Resolves when it may be written to. */
+  async settled(id: string): Promise<void> {
+    await this.#snapshotter.settled(id);
+  }
+
+  /** @returns whether the snapshot had to be made again: nothing had reached the disk of what the container wrote */
+  async restore(record: ContainerRecord): Promise<boolean> {
+    if (this.#snapshotter.has(record.id)) return false;
+    await this.prepare(record);
+    return true;
   }
 
   /** Nothing where there is none. */

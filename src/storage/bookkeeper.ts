@@ -24,7 +24,13 @@ interface Node {
   /** A change of it is under way. */
   busy: boolean;
   usage: Usage | undefined;
+  /** The write of its record. */
+  settled: Promise<void>;
+  /** Its caller makes it again when a power cut takes it, or forgets it when one brings it back. */
+  readonly background: boolean;
 }
+
+const written = Promise.resolve();
 
 /** How long `close` empties the trash. */
 const closeLimitMs = 10_000;
@@ -66,15 +72,19 @@ export class Bookkeeper implements Snapshotter {
   async prepare(
     key: string,
     parent?: SnapshotName,
-    { durable = true }: PrepareOptions = {},
+    { durable = true, background = false }: PrepareOptions = {},
   ): Promise<readonly Mount[]> {
-    return this.#start(key, "active", parent, durable, (record, parents) =>
+    return this.#start(key, "active", parent, { durable, background }, (record, parents) =>
       this.#driver.create(record.id, parents, { durable }),
     );
   }
 
   async view(key: string, parent: SnapshotName, { durable = true }: PrepareOptions = {}): Promise<readonly Mount[]> {
-    return this.#start(key, "view", parent, durable, async () => {});
+    return this.#start(key, "view", parent, { durable, background: false }, async () => {});
+  }
+
+  async settled(key: string): Promise<void> {
+    await this.#node(key).settled;
   }
 
   mounts(key: string): readonly Mount[] {
@@ -136,7 +146,7 @@ export class Bookkeeper implements Snapshotter {
     name: string,
     kind: "active" | "view",
     parentName: SnapshotName | undefined,
-    durable: boolean,
+    { durable, background }: Required<PrepareOptions>,
     makeTree: (record: SnapshotRecord, parents: readonly string[]) => Promise<void>,
   ): Promise<readonly Mount[]> {
     if (this.#nodes.has(name) || this.#reserved.has(name)) {
@@ -149,11 +159,13 @@ export class Bookkeeper implements Snapshotter {
     if (parent !== undefined) parent.children += 1;
     this.#trash.defer();
     const record: SnapshotRecord = { id: this.#freeId(), kind, name, parent: parent?.record.id, durable };
-    const node: Node = { record, parent, children: 0, busy: false, usage: undefined };
+    const node: Node = { record, parent, children: 0, busy: false, usage: undefined, settled: written, background };
     try {
       await makeTree(record, parentIds(node));
       const mounts = this.#mountsOf(node);
-      await this.#records.write(record);
+      node.settled = this.#records.write(record);
+      if (background) node.settled.catch(() => {});
+      else await node.settled;
       this.#nodes.set(name, node);
       return mounts;
     } catch (error) {
@@ -177,7 +189,8 @@ export class Bookkeeper implements Snapshotter {
   }
 
   async #remove(node: Node): Promise<void> {
-    await this.#records.remove(node.record);
+    await node.settled.catch(() => {});
+    await this.#records.remove(node.record, { synced: !node.background });
     this.#nodes.delete(node.record.name);
     if (node.parent !== undefined) node.parent.children -= 1;
     if (node.record.kind !== "view") this.#discard(node.record.id);
@@ -275,7 +288,15 @@ export class Bookkeeper implements Snapshotter {
       );
       return undefined;
     }
-    const node: Node = { record, parent, children: 0, busy: false, usage: undefined };
+    const node: Node = {
+      record,
+      parent,
+      children: 0,
+      busy: false,
+      usage: undefined,
+      settled: written,
+      background: false,
+    };
     if (!(await this.#hasTree(node, trees))) return undefined;
     nodes.set(record.id, node);
     if (this.#nodes.has(record.name))

@@ -76,9 +76,9 @@ export class Records {
     await sync(this.#descriptor);
   }
 
-  async remove({ id, durable }: SnapshotRecord): Promise<void> {
+  async remove({ id, durable }: SnapshotRecord, { synced = true }: { readonly synced?: boolean } = {}): Promise<void> {
     rmSync(this.#path(id), { force: true });
-    if (durable) await sync(this.#descriptor);
+    if (durable && synced) await sync(this.#descriptor);
   }
 
   close(): void {

@@ -17,6 +17,8 @@ export interface Snapshotter {
   readonly repairs: readonly string[];
   /** Starts an active snapshot on `parent`, or on nothing. `conflict` when the key is in use, `not_found` for the parent. */
   prepare(key: string, parent?: SnapshotName, options?: PrepareOptions): Promise<readonly Mount[]>;
+  /** Resolves when the record of a snapshot that was prepared in the background is on the disk; rejects when it can't be written. */
+  settled(key: string): Promise<void>;
   /** The mounts of an active snapshot or view that is there. Ask anew before each mounting. */
   mounts(key: string): readonly Mount[];
   /** Like prepare, but read-only: a view is removed, never committed. */
@@ -44,6 +46,11 @@ export interface PrepareOptions {
    * survives the death of every process. Default: true.
    */
   readonly durable?: boolean;
+  /**
+   * True: resolves before the record is on the disk, and removing waits for no disk either. For a caller that prepares the snapshot anew when a
+   * power cut took it, and awaits {@link Snapshotter.settled} before anything is written to it. Default: false.
+   */
+  readonly background?: boolean;
 }
 
 export interface SnapshotInfo {

@@ -63,7 +63,8 @@ export function compileMounts(spec: Spec, host: HostFacts): CompiledMounts {
     checkTarget(destination, mount, options);
     const ops = isKernels ? kernel : volumes;
     if (kernelRoots.includes(destination)) ops.push(...realFolder(destination, host));
-    if (mount.type === "cgroup" || mount.type === "cgroup2") ops.push(...cgroupMounts(destination, options, host));
+    if (mount.type === "cgroup" || mount.type === "cgroup2")
+      ops.push(...cgroupMounts(destination, options, host, spec));
     else if (options.bind === "none") ops.push(...newMount(mount, destination, options));
     else {
       const slot: Slot = slots.has(destination) ? `${destination} (${index})` : destination;
@@ -138,8 +139,13 @@ function* remount(target: string, options: MountOptions): Iterable<Op> {
   }
 }
 
-/** The container's cgroups as its cgroup namespace shows them: one mount on v2, a tmpfs with one a hierarchy on v1. */
-function* cgroupMounts(target: string, options: MountOptions, { cgroup }: HostFacts): Iterable<Op> {
+/**
+ * The container's cgroups as its cgroup namespace shows them: one mount on v2, a tmpfs with one a hierarchy on v1.
+ *
+ * Of v1 only the hierarchies in which the container has a group of its own are shown: in the others it is in the host's root, which
+ * would name all containers to it. A privileged container has all.
+ */
+function* cgroupMounts(target: string, options: MountOptions, { cgroup }: HostFacts, spec: Spec): Iterable<Op> {
   const readonly = options.flags & MS_RDONLY;
   const flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RELATIME;
   if (cgroup.version === "2") {
@@ -148,9 +154,12 @@ function* cgroupMounts(target: string, options: MountOptions, { cgroup }: HostFa
   }
   const data = "mode=755,size=65536k";
   yield { op: "mount", source: "tmpfs", target, type: "tmpfs", flags, data, create: "dir" };
-  for (const { name, type, option } of cgroup.hierarchies) {
+  for (const { name, type, option } of cgroup.hierarchies.filter(
+    (hierarchy) => readonly === 0 || hasOwnGroup(hierarchy, spec),
+  )) {
     const at = `${target}/${name}`;
-    yield { op: "mount", source: "cgroup", target: at, type, flags: flags | readonly, data: option, create: "dir" };
+    yield { op: "mkdir", path: at, mode: 0o755 };
+    yield { op: "mount", source: "cgroup", target: at, type, flags: flags | readonly, data: option };
     // Programs look for `cpu` where the host has `cpu,cpuacct`.
     if (name.includes(",")) {
       for (const alias of name.split(",")) yield { op: "symlink", target: name, path: `${target}/${alias}` };
@@ -160,6 +169,15 @@ function* cgroupMounts(target: string, options: MountOptions, { cgroup }: HostFa
     const ro = MS_REMOUNT | MS_BIND | MS_RDONLY | flags;
     yield { op: "mount", source: "none", target, type: "", flags: ro, data: "" };
   }
+}
+
+/** As `src/cgroup` makes them: these always, these when asked. */
+function hasOwnGroup({ option }: { readonly option: string }, { linux }: Spec): boolean {
+  const { cpu, blockIO } = linux.resources ?? {};
+  const controllers = option.split(",");
+  if (controllers.some((name) => ["cpu", "cpuacct", "memory", "pids"].includes(name))) return true;
+  if (controllers.includes("cpuset")) return cpu?.cpus !== undefined || cpu?.mems !== undefined;
+  return controllers.includes("blkio") && blockIO?.weight !== undefined;
 }
 
 /** A bind that shall give mounts back to the host must be a copy of the host's own mount, not of the spawner's slave. */
