@@ -1,6 +1,6 @@
+import { defaultDetachKeys, parseDetachKeys } from "../base/detach-keys.ts";
 import { OnggiError } from "../base/error.ts";
 import type { LogQuery, ProcessStreams } from "../engine/model.ts";
-import { parseDetachKeys } from "./detach-keys.ts";
 import { carryProcess } from "./process-carrier.ts";
 import type { Query } from "./query.ts";
 import { type Route, route } from "./route.ts";
@@ -15,7 +15,7 @@ export const containerStreamRoutes: readonly Route[] = [
   route("POST /containers/:id/attach", async (engine, { params, query, signal }) => {
     const { id, config } = engine.containers.get(params.id);
     const terminal = config.terminal ?? false;
-    const detachKeys = parseDetachKeys(query.text("detachKeys"));
+    const detachKeys = parseDetachKeys(query.text("detachKeys") || defaultDetachKeys);
     const wanted = { stdin: query.flag("stdin"), stdout: query.flag("stdout"), stderr: query.flag("stderr") };
     const streams = query.flag("stream")
       ? await engine.containers.attach(id, { ...wanted, logs: query.flag("logs") })

@@ -1,9 +1,9 @@
+import { defaultDetachKeys, parseDetachKeys } from "../base/detach-keys.ts";
 import { isOnggiError, OnggiError } from "../base/error.ts";
 import type { EngineFace } from "../engine/engine.ts";
 import type { ExecConfig, ExecInfo, ProcessStreams } from "../engine/model.ts";
 import { sizeOf } from "./container-create.ts";
 import { terminalSize } from "./containers.ts";
-import { parseDetachKeys } from "./detach-keys.ts";
 import { defined } from "./host-config.ts";
 import { sentenceOf } from "./http-error.ts";
 import { carryProcess } from "./process-carrier.ts";
@@ -28,7 +28,7 @@ export const execRoutes: readonly Route[] = [
       return { status: 200 };
     }
     const terminal = config.terminal ?? false;
-    const detachKeys = parseDetachKeys(config.detachKeys ?? "");
+    const detachKeys = parseDetachKeys(config.detachKeys || defaultDetachKeys);
     const streams = await startOrTell(engine, id, options);
     return {
       contentType: terminal ? rawType : multiplexedType,

@@ -1,6 +1,6 @@
+import { DetachScanner } from "../base/detach-keys.ts";
 import type { ProcessStreams } from "../engine/model.ts";
 import type { Connection } from "./connection.ts";
-import { DetachGate } from "./detach-keys.ts";
 import { outputPieces, sendPieces } from "./stdcopy.ts";
 
 export interface CarrierOptions {
@@ -31,11 +31,11 @@ async function carryInput(
   streams: ProcessStreams,
   { terminal, detachKeys }: CarrierOptions,
 ): Promise<void> {
-  const gate = terminal ? new DetachGate(detachKeys) : undefined;
+  const gate = terminal ? new DetachScanner(detachKeys) : undefined;
   try {
     for await (const chunk of connection.input.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-      const { data, detached } = gate?.pass(chunk) ?? { data: chunk, detached: false };
-      if (data.length > 0) await streams.writeStdin(data);
+      const { pass, detached } = gate?.scan(chunk) ?? { pass: chunk, detached: false };
+      if (pass.length > 0) await streams.writeStdin(pass);
       if (detached) {
         streams.detach();
         return;

@@ -1,7 +1,7 @@
 import type { ExecCreateRequest, ExecInspect } from "../api/wire.ts";
+import { defaultDetachKeys, parseDetachKeys } from "../base/detach-keys.ts";
 import { OnggiError } from "../base/error.ts";
 import { type Context, command } from "./command.ts";
-import { defaultDetachKeys, parseDetachKeys } from "./detach-keys.ts";
 import { containerPath } from "./engine-call.ts";
 import { readEnvironment } from "./env-file.ts";
 import { Exit, explainError, startFailureStatus } from "./exit.ts";

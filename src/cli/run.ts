@@ -1,9 +1,9 @@
+import { defaultDetachKeys, parseDetachKeys } from "../base/detach-keys.ts";
 import { OnggiError } from "../base/error.ts";
 import { attachContainer } from "./attach-container.ts";
 import { type Context, command } from "./command.ts";
 import { createContainer } from "./create-container.ts";
 import { type CreateRequest, createRequest } from "./create-request.ts";
-import { defaultDetachKeys, parseDetachKeys } from "./detach-keys.ts";
 import { containerPath } from "./engine-call.ts";
 import { Exit, explainError, startFailureStatus } from "./exit.ts";
 import { runFlags } from "./run-flags.ts";

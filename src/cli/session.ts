@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
+import { DetachScanner, parseDetachKeys } from "../base/detach-keys.ts";
 import { OnggiError } from "../base/error.ts";
 import type { Hijacked } from "./client.ts";
-import { DetachScanner, parseDetachKeys } from "./detach-keys.ts";
 import { Exit } from "./exit.ts";
 import { type Input, type Io, write } from "./io.ts";
 import { Demultiplexer } from "./stdcopy.ts";

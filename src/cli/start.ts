@@ -1,7 +1,7 @@
 import type { ContainerInspect } from "../api/wire.ts";
+import { defaultDetachKeys, parseDetachKeys } from "../base/detach-keys.ts";
 import { attachContainer } from "./attach-container.ts";
 import { type Context, command } from "./command.ts";
-import { defaultDetachKeys, parseDetachKeys } from "./detach-keys.ts";
 import { containerPath, forEach } from "./engine-call.ts";
 import { Exit, explainError, startFailureStatus } from "./exit.ts";
 import { flag } from "./flag.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { PassThrough } from "node:stream";
 import { text } from "node:stream/consumers";
 import { describe, it } from "node:test";
-import { DetachScanner, defaultDetachKeys, parseDetachKeys } from "./detach-keys.ts";
+import { DetachScanner, defaultDetachKeys, parseDetachKeys } from "../base/detach-keys.ts";
 import { frame } from "./fake-daemon.ts";
 import { readLines } from "./lines.ts";
 import { Demultiplexer } from "./stdcopy.ts";
