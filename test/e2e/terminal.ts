@@ -9,6 +9,7 @@ export class Terminal implements AsyncDisposable {
   readonly #ended: Promise<number | null>;
   #text = "";
   #seen = 0;
+  #hasEnded = false;
   #device = "";
 
   private constructor(words: readonly string[], env: NodeJS.ProcessEnv) {
@@ -23,6 +24,9 @@ export class Terminal implements AsyncDisposable {
       this.#text += chunk.toString();
     });
     this.#ended = new Promise((resolve) => this.#child.once("close", resolve));
+    void this.#ended.then(() => {
+      this.#hasEnded = true;
+    });
   }
 
   static async open(words: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<Terminal> {
@@ -36,9 +40,10 @@ export class Terminal implements AsyncDisposable {
   }
 
   /** Waits for what wasn't seen before. */
-  async sees(pattern: RegExp): Promise<RegExpExecArray> {
-    for (const deadline = Date.now() + patienceMs; Date.now() < deadline; await sleep(10)) {
+  async sees(pattern: RegExp, timeoutMs = patienceMs): Promise<RegExpExecArray> {
+    for (const deadline = Date.now() + timeoutMs; Date.now() < deadline; await sleep(10)) {
       const found = pattern.exec(this.#text.slice(this.#seen));
+      if (found === null && this.#hasEnded) break;
       if (found === null) continue;
       this.#seen += found.index + found[0].length;
       return found;
