@@ -1,5 +1,5 @@
 /** The daemon: opens the engine on its data root and serves the API until it is told to end. Containers go on without it. */
-import { rmSync } from "node:fs";
+import { rmSync, writeSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { parseHosts, type UnixHost } from "./api/listen.ts";
 import { ApiServer } from "./api/server.ts";
@@ -99,7 +99,11 @@ function endSignal(): Promise<NodeJS.Signals> {
 }
 
 function log(line: string): void {
-  process.stderr.write(`${new Date().toISOString()} ${line}\n`);
+  try {
+    writeSync(2, `${new Date().toISOString()} ${line}\n`);
+  } catch {
+    // A disk that is full, or a reader that is gone: no reason to end, and none to be logged.
+  }
 }
 
 try {

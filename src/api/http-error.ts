@@ -1,3 +1,4 @@
+import { diskError } from "../base/atomic-file.ts";
 import { type ErrorCode, isOnggiError, messageOf } from "../base/error.ts";
 import type { ErrorBody } from "./wire.ts";
 
@@ -18,7 +19,8 @@ const statuses: Record<ErrorCode, number> = {
 };
 
 /** The status and the body that tell of what was thrown. */
-export function errorAnswer(error: unknown): { readonly status: number; readonly body: ErrorBody } {
+export function errorAnswer(cause: unknown): { readonly status: number; readonly body: ErrorBody } {
+  const error = told(cause);
   if (!isOnggiError(error)) return { status: 500, body: { message: messageOf(error), code: "internal" } };
   const { code, hint } = error;
   const sentence = sentenceOf(error);
@@ -29,8 +31,15 @@ export function errorAnswer(error: unknown): { readonly status: number; readonly
 }
 
 /** True for what nobody foresaw: to be logged, for it is a defect of ours. */
-export function isDefect(error: unknown): boolean {
+export function isDefect(cause: unknown): boolean {
+  const error = told(cause);
   return !isOnggiError(error) || error.code === "internal";
+}
+
+/** A full disk may show anywhere. */
+function told(error: unknown): unknown {
+  const path = error instanceof Error && "path" in error ? String(error.path) : "a file of the engine's";
+  return diskError(error, path);
 }
 
 /**
