@@ -185,7 +185,7 @@ export function parseLog({
     });
   }
   if (driver === "" && Object.keys(options ?? {}).length === 0) return undefined;
-  return { driver: driver || "json-file", options: options ?? {} };
+  return { driver: driver || "local", options: options ?? {} };
 }
 
 /** A request's HostConfig as `inspect` shows it again, with Docker's defaults. */
@@ -194,7 +194,7 @@ export function formatHostConfig(config: ContainerConfig): HostConfig {
   return {
     ...formatHostMounts(config.mounts ?? []),
     ContainerIDFile: "",
-    LogConfig: { Type: config.log?.driver ?? "json-file", Config: config.log?.options ?? {} },
+    LogConfig: { Type: config.log?.driver ?? "local", Config: config.log?.options ?? {} },
     NetworkMode: config.network ?? "bridge",
     PortBindings: formatPortBindings(config.ports ?? []),
     RestartPolicy: { Name: config.restart?.name ?? "no", MaximumRetryCount: config.restart?.maximumRetryCount ?? 0 },

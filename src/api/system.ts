@@ -77,7 +77,7 @@ function infoBody(host: HostInfo): InfoBody {
     OomKillDisable: host.cgroupVersion !== "2",
     NGoroutines: 0,
     SystemTime: new Date().toISOString(),
-    LoggingDriver: "json-file",
+    LoggingDriver: "local",
     CgroupDriver: "cgroupfs",
     CgroupVersion: host.cgroupVersion === "2" ? "2" : "1",
     NEventsListener: 0,
