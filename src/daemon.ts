@@ -3,7 +3,7 @@ import { rmSync, writeSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { parseHosts, type UnixHost } from "./api/listen.ts";
 import { ApiServer } from "./api/server.ts";
-import { writeFileAtomic } from "./base/atomic-file.ts";
+import { diskError, writeFileAtomic } from "./base/atomic-file.ts";
 import { isOnggiError, messageOf, OnggiError } from "./base/error.ts";
 import { collectWhenIdle } from "./base/idle-memory.ts";
 import { Engine } from "./engine/open.ts";
@@ -109,7 +109,8 @@ function log(line: string): void {
 try {
   await main();
   process.exit(0);
-} catch (error) {
+} catch (cause) {
+  const error = diskError(cause, "a file of the engine's");
   const isForeseen = isOnggiError(error) && error.code !== "internal";
   const text = isForeseen ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error);
   process.stderr.write(`onggi: ${text}\n`);

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { writeJsonAtomic } from "../base/atomic-file.ts";
 import { OnggiError } from "../base/error.ts";
 
@@ -24,6 +25,8 @@ export function findRecord(directory: string, name: string): NetworkRecord | und
 }
 
 export async function writeRecord(directory: string, record: NetworkRecord): Promise<void> {
+  // Nothing to write at most starts, which must not fail on a full disk.
+  if (isDeepStrictEqual(findRecord(directory, record.name), record)) return;
   await writeJsonAtomic(join(directory, `${record.id}.json`), record);
 }
 

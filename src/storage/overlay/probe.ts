@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { isErrno } from "../../base/errno.ts";
@@ -38,6 +38,11 @@ export async function overlayFeatures(directory: string): Promise<OverlayFeature
   return { lowerdirPlus, volatile };
 }
 
+/** Where a trial is made when it has no room where it belongs. */
+const elsewhere = "/run";
+const trialBytes = 256 * 1024;
+const trialInodes = 64;
+
 const trials = new Map<number, Promise<OverlayFeatures & { base: boolean }>>();
 
 /** Mounts once a process and file system, in a mount namespace of its own that goes with the child. */
@@ -49,7 +54,8 @@ function trial(directory: string): Promise<OverlayFeatures & { base: boolean }> 
 }
 
 async function mountTrial(directory: string): Promise<OverlayFeatures & { base: boolean }> {
-  const place = mkdtempSync(join(directory, "trial-"));
+  // On a disk that is full an overlay that is in use must stay in reach, be it to make room.
+  const place = mkdtempSync(join(hasRoom(directory) ? directory : elsewhere, "onggi-trial-"));
   try {
     for (const name of ["a", "b", "upper", "work", "merged"]) mkdirSync(join(place, name));
     const { stdout } = await run("unshare", ["--mount", "--propagation", "private", "sh", "-c", script], {
@@ -66,6 +72,11 @@ async function mountTrial(directory: string): Promise<OverlayFeatures & { base: 
   } finally {
     rmSync(place, { recursive: true, force: true });
   }
+}
+
+function hasRoom(directory: string): boolean {
+  const { bavail, bsize, files, ffree } = statfsSync(directory);
+  return bavail * bsize >= trialBytes && (files === 0 || ffree >= trialInodes);
 }
 
 /** A whiteout must be possible and entries must have types, or deletions and listings in containers would be wrong. */
