@@ -238,6 +238,24 @@ describe("a full disk", () => {
     assert.equal((await full.onggi(["run", "--rm", "--name", "halfmade", "host", "true"])).code, 0, "the name is free");
   });
 
+  it("lets a daemon start, and something be removed to make room", { timeout }, async () => {
+    assert.equal((await full.onggi(["create", "--name", "ballast", "host", "true"])).code, 0);
+    fill(0);
+    try {
+      await full.kill9();
+      const { root, runRoot, bridge } = full;
+      full = await startDaemon({ root, runRoot, bridge });
+      const told = await full.onggi(["create", "--name", "more", "host", "true"]);
+      assert.equal(told.code, 1);
+      assert.match(told.stderr, /no space left on device: .*can't be written\nFree some space/);
+      const removed = await full.onggi(["rm", "ballast"]);
+      assert.equal(removed.code, 0, removed.stderr);
+      assert.equal((await full.onggi(["ps", "-aq"])).stdout, "");
+    } finally {
+      free();
+    }
+  });
+
   it("doesn't stop a container that prints, and its log goes on when there is room again", { timeout }, async () => {
     const counting = "seq 1 200000; while ! [ -e /go ]; do read -t 0.05 -u 3; done 3<> <(:); echo last; sleep 1000";
     const { code, stderr } = await full.onggi([
