@@ -1,11 +1,14 @@
 import { createHash } from "node:crypto";
 import { closeSync, existsSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { isErrno } from "../base/errno.ts";
 import { isOnggiError, messageOf, OnggiError } from "../base/error.ts";
 
 export const defaultRoot = "/var/lib/onggi";
 const defaultRunRoot = "/run/onggi";
+const followMs = 3000;
+const followStepMs = 50;
 
 /** The names of all that an engine has on the host; another data root has others, so engines don't meet. */
 export interface Places {
@@ -77,32 +80,49 @@ export class RootLock {
     this.fd = openSync(this.#path, "a+", 0o600);
   }
 
-  /** Runs what locks; names the holder when it is locked already. */
+  /** Runs what locks; names the holder when it is locked already. A spawner needs a moment to follow an engine that was killed. */
   async hold<T>(root: string, lock: () => Promise<T>): Promise<T> {
-    try {
-      const result = await lock();
-      ftruncateSync(this.fd);
-      writeSync(this.fd, `${process.pid}\n`);
-      return result;
-    } catch (error) {
-      const holder = readFileSync(this.#path, "utf8").trim();
-      this.close();
-      if (!isOnggiError(error, "in_use")) throw error;
-      throw new OnggiError("in_use", `data root ${root} is in use by process ${holder || "unknown"}${nameOf(holder)}`, {
-        cause: error,
-        hint: "One engine at a time has a data root: talk to that one, end it, or choose another with --root.",
-      });
+    for (const deadline = Date.now() + followMs; ; await sleep(followStepMs)) {
+      try {
+        const result = await lock();
+        this.#nameHolder();
+        return result;
+      } catch (error) {
+        const holder = readFileSync(this.#path, "utf8").trim();
+        const isLocked = isOnggiError(error, "in_use");
+        if (isLocked && nameOf(holder) === "" && Date.now() < deadline) continue;
+        this.close();
+        throw isLocked ? inUse(root, holder, error) : error;
+      }
     }
   }
 
   close(): void {
     closeSync(this.fd);
   }
+
+  #nameHolder(): void {
+    try {
+      ftruncateSync(this.fd);
+      writeSync(this.fd, `${process.pid}\n`);
+    } catch {
+      // A full disk: the lock holds all the same, only its holder isn't named.
+    }
+  }
 }
 
+function inUse(root: string, holder: string, cause: unknown): OnggiError {
+  return new OnggiError("in_use", `data root ${root} is in use by process ${holder || "unknown"}${nameOf(holder)}`, {
+    cause,
+    hint: "One engine at a time has a data root: talk to that one, end it, or choose another with --root.",
+  });
+}
+
+/** Empty for a process that has ended. */
 function nameOf(pid: string): string {
   try {
-    return ` (${readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim()})`;
+    const commandLine = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
+    return commandLine === "" ? "" : ` (${commandLine})`;
   } catch {
     return "";
   }

@@ -87,6 +87,17 @@ describe("a daemon that is killed", () => {
     await nothingLeft(engine.daemon, before);
   });
 
+  it("is followed by the next even where its spawner takes its time to end", { timeout: 60_000 }, async () => {
+    await using engine = await Succession.begin();
+    const spawner = spawnerOf(engine.daemon.pid) ?? assert.fail("there is no spawner");
+    process.kill(spawner, "SIGSTOP");
+    await engine.daemon.kill9();
+    const goesOn = setTimeout(() => process.kill(spawner, "SIGCONT"), 700);
+    await engine.next();
+    clearTimeout(goesOn);
+    assert.ok(!isAlive(spawner));
+  });
+
   it("while a client reads and an exec runs: no line is lost, and the exec leaves nothing", {
     timeout: 60_000,
   }, async () => {
