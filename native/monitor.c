@@ -1,6 +1,7 @@
 /* monitor.c - stays with one process: starts it, keeps its output, serves the engine, records its end, tears down */
 #define _GNU_SOURCE
 #include "monitor.h"
+#include "network.h"
 #include "address.h"
 #include "frame.h"
 #include "launch.h"
@@ -250,6 +251,7 @@ void monitor_run(int engine, uint8_t *message, size_t size, uint8_t arg) {
     return tell_failed(engine, &stop);
   }
   tell_started(&monitor, engine);
+  network_forget();
   int kept_all = keep(&kept, &monitor, message);
   decoded_free(&program);
   munmap(message, size + 1);

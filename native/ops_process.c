@@ -1,6 +1,7 @@
 /* ops_process.c - what a process is: namespaces, names, limits, user, capabilities, filter */
 #define _GNU_SOURCE
 #include "decode.h"
+#include "network.h"
 #include "op.h"
 #include "process.h"
 #include "resolve.h"
@@ -25,7 +26,10 @@ enum { MAX_GROUPS = 1024, KERNEL_SIGNAL_BYTES = 8, LAST_SIGNAL = 64, PATH_BYTES 
 
 int perform_unshare(struct context *context, struct op *op) {
   (void)context;
-  return unshare((int)op->field[0].number);
+  int flags = (int)op->field[0].number;
+  if ((flags & CLONE_NEWNET) != 0 && network_enter() != 0) return -1;
+  flags &= ~CLONE_NEWNET;
+  return flags == 0 ? 0 : unshare(flags);
 }
 
 int perform_setns(struct context *context, struct op *op) {

@@ -4,6 +4,7 @@
 #include "address.h"
 #include "frame.h"
 #include "monitor.h"
+#include "network.h"
 #include "process.h"
 #include "worker.h"
 #include <errno.h>
@@ -35,6 +36,11 @@ static void serve_connection(int engine) {
   struct message message;
   setsid();
   if (null_stdio() != 0 || message_read(engine, &message) != 0) return;
+  if (message.header.type == FRAME_PREPARE) {
+    message_free(&message);
+    network_prepare();
+    if (message_read(engine, &message) != 0) return;
+  }
   if (message.header.type == FRAME_LAUNCH) monitor_run(engine, message.payload, message.header.size, message.header.arg);
   if (message.header.type == FRAME_WORK) worker_run(engine, &message);
 }

@@ -1,6 +1,8 @@
 import { randomBytes } from "node:crypto";
+import { unlinkSync } from "node:fs";
 import { type FileHandle, open, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { isErrno } from "./errno.ts";
 import { OnggiError } from "./error.ts";
 
 const marker = ".tmp-";
@@ -64,5 +66,14 @@ async function withFile(file: FileHandle, work: () => Promise<void>): Promise<vo
     await work();
   } finally {
     await file.close();
+  }
+}
+
+/** unlink(2) at once; `rm` with `force` takes five times as long. */
+export function unlinkIfThere(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if (!isErrno(error, "ENOENT")) throw error;
   }
 }

@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { writeJsonAtomic } from "../base/atomic-file.ts";
+import { unlinkIfThere, writeJsonAtomic } from "../base/atomic-file.ts";
 import { isErrno } from "../base/errno.ts";
 import type { Op } from "../program/op.ts";
 import { opsFromJson, opsToJson } from "../program/op-json.ts";
@@ -185,14 +185,6 @@ function removeFlat(directory: string): void {
   } catch (error) {
     if (isErrno(error, "ENOENT")) return;
     rmSync(directory, { recursive: true, force: true });
-  }
-}
-
-function unlinkIfThere(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch (error) {
-    if (!isErrno(error, "ENOENT")) throw error;
   }
 }
 

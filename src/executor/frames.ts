@@ -8,6 +8,7 @@ export const frameType = {
   signal: 6,
   subscribe: 7,
   credit: 8,
+  prepare: 9,
   batch: 16,
   started: 64,
   failed: 65,

@@ -2,11 +2,13 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { OnggiError } from "../base/error.ts";
+import { CLONE_NEWNET } from "../program/kernel.ts";
 import type { Op, Program } from "../program/op.ts";
 import { shellOf } from "../program/shell.ts";
 import { Connection } from "./connection.ts";
 import type { Executor, LaunchOptions, Monitor, Worker } from "./executor.ts";
 import type { Describe } from "./failed-step.ts";
+import { frameType } from "./frames.ts";
 import { launch, reconnect } from "./launch.ts";
 import { openWorker } from "./worker.ts";
 
@@ -73,14 +75,14 @@ class SpawnerExecutor implements Executor {
 
   /** Has a process ready for the first start. */
   async prepare(): Promise<void> {
-    await this.#openSpare();
+    await this.#openSpare({ network: false });
   }
 
   async launch(program: Program, options?: LaunchOptions): Promise<Monitor> {
     try {
       return await launch(() => this.#connect(), program, this.#describe, options);
     } finally {
-      this.#prepareSpare();
+      this.#prepareSpare({ network: makesNetwork(program) });
     }
   }
 
@@ -92,7 +94,7 @@ class SpawnerExecutor implements Executor {
     try {
       return await openWorker(await this.#connect(), prelude, this.#describe);
     } finally {
-      this.#prepareSpare();
+      this.#prepareSpare({ network: false });
     }
   }
 
@@ -127,22 +129,23 @@ class SpawnerExecutor implements Executor {
     }
   }
 
-  /** A little later, so that it doesn't compete with the process that is just starting. */
-  #prepareSpare(): void {
+  /** A little later, so that it doesn't compete with the process that is just starting. The next start is taken to be like the last. */
+  #prepareSpare(likely: { readonly network: boolean }): void {
     if (this.#spareTimer !== undefined || this.#closed) return;
     this.#spareTimer = setTimeout(() => {
       this.#spareTimer = undefined;
       // Only a spare: whoever needs a connection is told what hinders it.
-      if (this.#spare?.isOpen !== true) this.#openSpare().catch(() => {});
+      if (this.#spare?.isOpen !== true) this.#openSpare(likely).catch(() => {});
     }, spareDelayMs).unref();
   }
 
-  async #openSpare(): Promise<void> {
+  async #openSpare({ network }: { readonly network: boolean }): Promise<void> {
     const spare = await Connection.open(this.#socketPath);
     if (this.#closed || this.#spare?.isOpen === true) {
       spare.close();
       return;
     }
+    if (network) spare.send(frameType.prepare);
     spare.park();
     this.#spare = spare;
   }
@@ -155,6 +158,10 @@ class SpawnerExecutor implements Executor {
     if (performance.now() - this.#startedAtMs > minLifeMs) this.start().catch(() => {});
     for (const listener of this.#lostListeners) listener(reason);
   }
+}
+
+function makesNetwork(program: Program): boolean {
+  return program.child.some((op) => op.op === "unshare" && (op.flags & CLONE_NEWNET) !== 0);
 }
 
 interface Spawner {

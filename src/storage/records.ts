@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { sweepTemporaryFiles, temporaryPath } from "../base/atomic-file.ts";
+import { sweepTemporaryFiles, temporaryPath, unlinkIfThere } from "../base/atomic-file.ts";
 
 const sync = promisify(fsync);
 
@@ -77,7 +77,7 @@ export class Records {
   }
 
   async remove({ id, durable }: SnapshotRecord, { synced = true }: { readonly synced?: boolean } = {}): Promise<void> {
-    rmSync(this.#path(id), { force: true });
+    unlinkIfThere(this.#path(id));
     if (durable && synced) await sync(this.#descriptor);
   }
 
