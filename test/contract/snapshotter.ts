@@ -174,6 +174,21 @@ export function snapshotterContract(name: string, { candidate, withMounts }: Sna
       look("i-active", (directory) => assert.equal(readFileSync(join(directory, "written"), "utf8"), "kept"));
     });
 
+    it("keeps what was prepared in the background once it is settled, and takes its removal at once", async () => {
+      await layer("m1", undefined, "file");
+      await snapshots.prepare("m-background", "m1", { background: true });
+      await snapshots.settled("m-background");
+      look("m-background", (directory) => writeFileSync(join(directory, "written"), "kept"));
+      await reopen();
+      look("m-background", (directory) => assert.equal(readFileSync(join(directory, "written"), "utf8"), "kept"));
+
+      await snapshots.prepare("m-gone", "m1", { background: true });
+      await snapshots.remove("m-gone");
+      await reopen();
+      assert.equal(snapshots.has("m-gone"), false);
+      assert.deepEqual(snapshots.repairs, []);
+    });
+
     it("can be mounted again and again, undurable ones too", async () => {
       await layer("j1", undefined, "file");
       await layer("j2", "j1", "other");
