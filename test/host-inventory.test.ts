@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import {
   hostInventory,
@@ -81,5 +84,19 @@ describe("isEngineProcess", () => {
 describe("hostInventory", () => {
   it("sees this process's own open files", () => {
     assert.ok(hostInventory({ pid: process.pid }).fds.length > 0);
+  });
+
+  it("lists hidden files, and follows no link out of a root", (test) => {
+    const root = mkdtempSync(join(tmpdir(), "onggi-inventory-"));
+    test.after(() => rmSync(root, { recursive: true }));
+    mkdirSync(join(root, ".hidden"));
+    writeFileSync(join(root, ".hidden", "file"), "");
+    symlinkSync("/proc", join(root, "link"));
+
+    assert.deepEqual(hostInventory({ roots: [root], cgroupParent: "/onggi-none" }).files, [
+      join(root, ".hidden"),
+      join(root, ".hidden/file"),
+      join(root, "link"),
+    ]);
   });
 });
