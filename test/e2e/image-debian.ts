@@ -28,8 +28,16 @@ export interface DebianImage {
   readonly reference: string;
 }
 
-export function hasDebootstrap(): boolean {
-  return spawnSync("debootstrap", ["--version"]).status === 0;
+const mirror = "http://deb.debian.org/debian";
+
+/** Why {@link debianImage} can't give this image here, or `false` when it can: the words that a test is skipped with. */
+export function whyNoDebian(packages: readonly string[] = []): string | false {
+  if (existsSync(pathsOf(packages).layer)) return false;
+  if (spawnSync("debootstrap", ["--version"]).status !== 0) return "needs debootstrap";
+  // wget, as debootstrap itself does, so that the same proxy settings hold
+  const release = `${mirror}/dists/bookworm/InRelease`;
+  const { status } = spawnSync("wget", ["-q", "-t", "1", "-T", "10", "-O", "/dev/null", release], { timeout: 20_000 });
+  return status === 0 ? false : `needs debootstrap's mirror, ${mirror}, which can't be reached`;
 }
 
 /** A minimal Debian with further packages, such as `nginx-light`; made once, which takes half a minute and more. */
@@ -37,16 +45,20 @@ export async function debianImage(
   packages: readonly string[] = [],
   command: readonly string[] = ["bash"],
 ): Promise<DebianImage> {
-  const name = ["debian", ...packages].join("-");
-  const image = {
-    layer: join(cache, `${name}.tar`),
-    archive: join(cache, `${name}.docker.tar`),
-    reference: `${name}:test`,
-  };
+  const image = pathsOf(packages);
   mkdirSync(cache, { recursive: true });
   if (!existsSync(image.layer)) makeLayer(image.layer, packages);
   if (!existsSync(image.archive)) await writeArchive(image, command);
   return image;
+}
+
+function pathsOf(packages: readonly string[]): DebianImage {
+  const name = ["debian", ...packages].join("-");
+  return {
+    layer: join(cache, `${name}.tar`),
+    archive: join(cache, `${name}.docker.tar`),
+    reference: `${name}:test`,
+  };
 }
 
 function makeLayer(path: string, packages: readonly string[]): void {
@@ -54,7 +66,7 @@ function makeLayer(path: string, packages: readonly string[]): void {
   try {
     const root = join(scratch, "root");
     const include = packages.length === 0 ? [] : [`--include=${packages.join(",")}`];
-    run("debootstrap", ["--variant=minbase", ...include, "bookworm", root]);
+    run("debootstrap", ["--variant=minbase", ...include, "bookworm", root, mirror]);
     run("sh", [
       "-c",
       `rm -rf ${root}/var/cache/apt/archives/*.deb ${root}/var/lib/apt/lists/* ${root}/dev/* ${root}/proc/* ${root}/sys/*`,

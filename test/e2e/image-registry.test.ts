@@ -14,7 +14,7 @@ import { type Images, openImages } from "../../src/image/images.ts";
 import { openSnapshotter } from "../../src/storage/open.ts";
 import { overlayCandidate } from "../../src/storage/overlay/driver.ts";
 import type { Snapshotter } from "../../src/storage/snapshotter.ts";
-import { type DebianImage, debianImage, hasDebootstrap } from "./image-debian.ts";
+import { type DebianImage, debianImage, whyNoDebian } from "./image-debian.ts";
 
 const binary = join(import.meta.dirname, "../../build/onggi-exec");
 const hasRegistry = spawnSync("docker-registry", ["--version"]).status === 0;
@@ -23,7 +23,7 @@ const login = { username: "me", password: "secret" };
 const htpasswd = "me:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n";
 
 describe("a real image", {
-  skip: !hasRegistry ? "needs docker-registry" : hasDebootstrap() ? false : "needs debootstrap",
+  skip: hasRegistry ? whyNoDebian() : "needs docker-registry",
 }, () => {
   let scratch: string;
   let executor: Executor;
