@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { sweepTemporaryFiles, syncDirectory, writeJsonAtomic } from "../base/atomic-file.ts";
-import { messageOf, OnggiError } from "../base/error.ts";
+import { isOnggiError, messageOf, OnggiError } from "../base/error.ts";
 import { type ChainId, chainIds, type Digest, hexOf, isDigest } from "../oci/digest.ts";
 import { type ImageConfigFile, parseImageConfig } from "../oci/manifest.ts";
 import {
@@ -14,6 +14,7 @@ import {
   withoutIdleTag,
 } from "../oci/reference.ts";
 import type { ContentStore } from "./content-store.ts";
+import { Reserve } from "./reserve.ts";
 
 /** What is kept of an image beside its blobs: `images/HEX.json`. */
 export interface ImageRecord {
@@ -55,6 +56,7 @@ const referencesFile = "references.json";
 export class ImageStore {
   readonly #directory: string;
   readonly #content: ContentStore;
+  readonly #reserve: Reserve;
   readonly #images = new Map<Digest, StoredImage>();
   readonly #references = new Map<string, Digest>();
   /** What opening had to mend, a sentence each. */
@@ -64,6 +66,8 @@ export class ImageStore {
   private constructor(directory: string, content: ContentStore, repairs: string[]) {
     this.#directory = directory;
     this.#content = content;
+    this.#reserve = new Reserve(join(directory, ".reserve"));
+    this.#reserve.take();
     this.#readImages(repairs);
     this.#readReferences(repairs);
     this.repairs = repairs;
@@ -135,10 +139,26 @@ export class ImageStore {
         else if (this.#images.has(id)) next.set(name, id);
         else throw new OnggiError("not_found", `No such image: ${id}`);
       }
-      await writeJsonAtomic(join(this.#directory, referencesFile), Object.fromEntries([...next].sort()));
+      await this.#writeReferences(next, { onlyRemoves: [...changes.values()].every((id) => id === undefined) });
       for (const name of changes.keys()) this.#references.delete(name);
       for (const [name, id] of changes) if (id !== undefined) this.#references.set(name, id);
     });
+  }
+
+  async #writeReferences(
+    references: ReadonlyMap<string, Digest>,
+    { onlyRemoves }: { readonly onlyRemoves: boolean },
+  ): Promise<void> {
+    const write = () =>
+      writeJsonAtomic(join(this.#directory, referencesFile), Object.fromEntries([...references].sort()));
+    try {
+      await write();
+    } catch (error) {
+      if (!onlyRemoves || !isOnggiError(error, "exhausted")) throw error;
+      this.#reserve.release();
+      await write();
+    }
+    this.#reserve.take();
   }
 
   /** Forgets an image; its names must be gone already. */

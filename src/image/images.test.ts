@@ -273,7 +273,7 @@ describe("openImages", () => {
     assert.equal(readdirSync(join(root, "blobs/sha256")).length, 4);
     assert.deepEqual(
       readdirSync(join(root, "images")).sort(),
-      [`${before[0]?.id.slice(7)}.json`, "references.json"].sort(),
+      [`${before[0]?.id.slice(7)}.json`, "references.json", ".reserve"].sort(),
     );
   });
 

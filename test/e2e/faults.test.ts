@@ -240,6 +240,8 @@ describe("a full disk", () => {
 
   it("lets a daemon start, and something be removed to make room", { timeout }, async () => {
     assert.equal((await full.onggi(["create", "--name", "ballast", "host", "true"])).code, 0);
+    const odd = oddArchive(ownFolder(), { reference: "odd:1", files: { program: randomBytes(2 ** 20) } });
+    assert.equal((await full.onggi(["load", "-i", odd])).code, 0);
     fill(0);
     try {
       await full.kill9();
@@ -251,6 +253,9 @@ describe("a full disk", () => {
       const removed = await full.onggi(["rm", "ballast"]);
       assert.equal(removed.code, 0, removed.stderr);
       assert.equal((await full.onggi(["ps", "-aq"])).stdout, "");
+      const untagged = await full.onggi(["rmi", "odd:1"]);
+      assert.equal(untagged.code, 0, untagged.stderr);
+      assert.doesNotMatch((await full.onggi(["images"])).stdout, /odd/);
     } finally {
       free();
     }
