@@ -99,7 +99,7 @@ function hostConfig(
   terminalSize: readonly [number, number] | undefined,
 ) {
   return given({
-    Binds: flags.volume.length > 0 ? flags.volume.map(parseVolume) : undefined,
+    Binds: flags.volume.length > 0 ? [...new Set(flags.volume)].map(parseVolume) : undefined,
     Mounts: flags.mount.length > 0 ? flags.mount : undefined,
     Tmpfs: flags.tmpfs.length > 0 ? Object.fromEntries(flags.tmpfs.map((text) => splitOnce(text, ":"))) : undefined,
     NetworkMode: networkMode(flags.network),

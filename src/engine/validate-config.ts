@@ -157,6 +157,8 @@ function* mounts({ mounts = [] }: ContainerConfig): Iterable<Problem> {
     const path = target.replace(/\/+/g, "/").replace(/(?<=.)\/$/, "");
     if (!path.startsWith("/")) yield { message: `invalid mount path: '${target}' mount path must be absolute` };
     else if (path === "/") yield { message: "invalid specification: destination can't be '/'" };
+    else if (path === "/proc" || path === "/sys")
+      yield { message: `"${path}" is the kernel's: nothing can be mounted in its place` };
     if (seen.has(path)) yield { message: `Duplicate mount point: ${path}` };
     seen.add(path);
   }
