@@ -45,13 +45,15 @@ export async function pushImage(
     content.hold(digest),
   );
   try {
-    for (const { digest } of found.layers.toReversed())
-      report({ id: shortId(digest), status: "Preparing", progressDetail: {} });
+    const diffIds = found.config.rootfs.diff_ids;
+    for (const diffId of diffIds.toReversed()) report({ id: shortId(diffId), status: "Preparing", progressDetail: {} });
     const image = await packed(parts, found, signal);
     const unique = [...new Map(image.layers.map((layer) => [layer.digest, layer])).values()].reverse();
-    const uploads = eachWithin(parallelUploads, unique, (layer) =>
-      pushLayer(content, registry, reference, layer, report, signal),
-    );
+    const uploads = eachWithin(parallelUploads, unique, (layer) => {
+      // The diffID stays the same when a plain layer is packed, so each layer keeps its line from first to last.
+      const id = shortId(diffIds[image.layers.indexOf(layer)] ?? layer.digest);
+      return pushLayer(content, registry, { reference, layer, id }, report, signal);
+    });
     try {
       for (const layer of unique) await uploads.get(layer);
     } finally {
@@ -98,12 +100,10 @@ async function packed({ content, store }: ImageParts, image: StoredImage, signal
 async function pushLayer(
   content: ContentStore,
   registry: Registry,
-  reference: Reference,
-  layer: LayerRecord,
+  { reference, layer, id }: { readonly reference: Reference; readonly layer: LayerRecord; readonly id: string },
   report: Report,
   signal: AbortSignal,
 ): Promise<void> {
-  const id = shortId(layer.digest);
   const bar = steps(report, id, "Pushing", layer.size);
   const outcome = await pushBlob(content, registry, layer, signal, elsewhere(layer, reference), bar);
   report({ id, status: outcome, progressDetail: {} });

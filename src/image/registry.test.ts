@@ -285,10 +285,13 @@ describe("push", () => {
     const first = await all(images.push(`${registry.host}/host`));
     const second = await all(images.push(`${registry.host}/host`));
 
-    assert.ok(first.some(({ status }) => status === "Pushed"));
+    const { layers } = await images.get(`${registry.host}/host`);
+    for (const status of ["Preparing", "Pushed"]) {
+      const ids = first.filter((one) => one.status === status).map(({ id }) => id);
+      assert.deepEqual(ids, [layers[0]?.slice("sha256:".length, 19)], status);
+    }
     assert.ok(second.some(({ status }) => status === "Layer already exists"));
     assert.equal(first.at(-2)?.status, second.at(-2)?.status);
-    const { layers } = await images.get(`${registry.host}/host`);
     const packed = [...registry.blobs.values()].find((blob) => blob[0] === 0x1f);
     assert.equal(digestOf(gunzipSync(packed ?? Buffer.alloc(0))), layers[0]);
     const before = await images.get(`${registry.host}/host`);
