@@ -48,7 +48,9 @@ export async function debianImage(
   const image = pathsOf(packages);
   mkdirSync(cache, { recursive: true });
   if (!existsSync(image.layer)) makeLayer(image.layer, packages);
-  if (!existsSync(image.archive)) await writeArchive(image, command);
+  if (!existsSync(image.archive)) {
+    await writeArchive(image.archive, { reference: image.reference, command, layers: [image.layer] });
+  }
   return image;
 }
 
@@ -90,34 +92,53 @@ function makeLayer(path: string, packages: readonly string[]): void {
   }
 }
 
-async function writeArchive({ layer, archive, reference }: DebianImage, command: readonly string[]): Promise<void> {
-  const hash = createHash("sha256");
-  for await (const chunk of createReadStream(layer)) hash.update(chunk as Buffer);
+/** What {@link writeArchive} puts into a docker archive. */
+export interface ArchiveContent {
+  readonly reference: string;
+  readonly command: readonly string[];
+  /** The lowest first: the path of a plain tar, or its bytes. */
+  readonly layers: readonly (string | Uint8Array)[];
+}
+
+/** Writes an image as a docker archive. */
+export async function writeArchive(path: string, { reference, command, layers }: ArchiveContent): Promise<void> {
+  const created = "2024-01-01T00:00:00Z";
   const config = JSON.stringify({
     ...platformOf(process.arch),
-    created: "2024-01-01T00:00:00Z",
+    created,
     config: { Cmd: command, Env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"] },
-    rootfs: { type: "layers", diff_ids: [`sha256:${hash.digest("hex")}`] },
-    history: [{ created: "2024-01-01T00:00:00Z", created_by: "debootstrap" }],
+    rootfs: { type: "layers", diff_ids: await Promise.all(layers.map(digestOfLayer)) },
+    history: layers.map((_, index) => ({ created, created_by: index === 0 ? "debootstrap" : `layer ${index}` })),
   });
-  const manifest = JSON.stringify([{ Config: "config.json", RepoTags: [reference], Layers: ["layer.tar"] }]);
+  const names = layers.map((_, index) => (index === 0 ? "layer.tar" : `layer-${index}.tar`));
+  const manifest = JSON.stringify([{ Config: "config.json", RepoTags: [reference], Layers: names }]);
   async function* members() {
-    const size = statSync(layer).size;
-    yield encodeTarHeader(tarEntry({ type: "file", path: "layer.tar", size }));
-    yield* createReadStream(layer) as AsyncIterable<Buffer>;
-    yield tarPadding(size);
-    for (const [path, text] of [
-      ["config.json", config],
-      ["manifest.json", manifest],
-    ] as const) {
-      yield encodeTarHeader(tarEntry({ type: "file", path, size: Buffer.byteLength(text) }));
-      yield Buffer.from(text);
-      yield tarPadding(Buffer.byteLength(text));
+    for (const [index, layer] of layers.entries()) {
+      yield* member(names[index] ?? "", layer);
     }
+    yield* member("config.json", Buffer.from(config));
+    yield* member("manifest.json", Buffer.from(manifest));
     yield tarEnd();
   }
-  await pipeline(members, createWriteStream(`${archive}.new`));
-  renameSync(`${archive}.new`, archive);
+  await pipeline(members, createWriteStream(`${path}.new`));
+  renameSync(`${path}.new`, path);
+}
+
+async function* member(path: string, content: string | Uint8Array): AsyncGenerator<Uint8Array> {
+  const size = typeof content === "string" ? statSync(content).size : content.length;
+  yield encodeTarHeader(tarEntry({ type: "file", path, size }));
+  yield* contentOf(content);
+  yield tarPadding(size);
+}
+
+async function digestOfLayer(layer: string | Uint8Array): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of contentOf(layer)) hash.update(chunk);
+  return `sha256:${hash.digest("hex")}`;
+}
+
+function contentOf(layer: string | Uint8Array): AsyncIterable<Uint8Array> | Iterable<Uint8Array> {
+  return typeof layer === "string" ? (createReadStream(layer) as AsyncIterable<Buffer>) : [layer];
 }
 
 function run(program: string, args: readonly string[]): void {

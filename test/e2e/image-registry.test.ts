@@ -1,12 +1,10 @@
 /** A real Debian, through Debian's own registry and back, unpacked by the executor into overlay's folders. */
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawnSync } from "node:child_process";
 import { createReadStream, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { Layers } from "../../src/engine/layers.ts";
 import type { Executor } from "../../src/executor/executor.ts";
 import { openExecutor } from "../../src/executor/spawner.ts";
@@ -14,16 +12,13 @@ import { type Images, openImages } from "../../src/image/images.ts";
 import { openSnapshotter } from "../../src/storage/open.ts";
 import { overlayCandidate } from "../../src/storage/overlay/driver.ts";
 import type { Snapshotter } from "../../src/storage/snapshotter.ts";
+import { login, startRegistry, whyNoRegistry } from "./docker-registry.ts";
 import { type DebianImage, debianImage, whyNoDebian } from "./image-debian.ts";
 
 const binary = join(import.meta.dirname, "../../build/onggi-exec");
-const hasRegistry = spawnSync("docker-registry", ["--version"]).status === 0;
-const login = { username: "me", password: "secret" };
-/** `secret`, as bcrypt writes it: the only kind that this registry reads. */
-const htpasswd = "me:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n";
 
 describe("a real image", {
-  skip: hasRegistry ? whyNoDebian() : "needs docker-registry",
+  skip: whyNoRegistry || whyNoDebian(),
 }, () => {
   let scratch: string;
   let executor: Executor;
@@ -138,39 +133,4 @@ function assertSameTree(folder: string, tar: string): void {
   const count = (program: string, ...args: string[]) =>
     spawnSync(program, args, { encoding: "utf8", maxBuffer: 64 << 20 }).stdout.split("\n").length;
   assert.equal(count("find", `${folder}/`), count("tar", "-tf", tar));
-}
-
-async function startRegistry(scratch: string): Promise<{ registry: ChildProcess; host: string }> {
-  const port = await freePort();
-  const config = join(scratch, "registry.yml");
-  writeFileSync(join(scratch, "htpasswd"), htpasswd);
-  writeFileSync(
-    config,
-    [
-      "version: 0.1",
-      "log: {level: error, accesslog: {disabled: true}}",
-      `storage: {filesystem: {rootdirectory: ${join(scratch, "registry")}}}`,
-      `http: {addr: "127.0.0.1:${port}"}`,
-      `auth: {htpasswd: {realm: test, path: ${join(scratch, "htpasswd")}}}`,
-    ].join("\n"),
-  );
-  const registry = spawn("docker-registry", ["serve", config], { stdio: "ignore" });
-  process.on("exit", () => registry.kill("SIGKILL"));
-  for (let attempt = 0; attempt < 200; attempt++) {
-    const answer = await fetch(`http://127.0.0.1:${port}/v2/`).catch(() => undefined);
-    if (answer !== undefined) return { registry, host: `127.0.0.1:${port}` };
-    await sleep(50);
-  }
-  registry.kill("SIGKILL");
-  throw new Error("docker-registry doesn't answer");
-}
-
-function freePort(): Promise<number> {
-  const server = createServer();
-  return new Promise((resolve) => {
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" ? (address?.port ?? 0) : 0));
-    });
-  });
 }
