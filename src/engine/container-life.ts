@@ -121,6 +121,8 @@ export class ContainerLife {
   async #launch(container: Container): Promise<void> {
     await container.run?.finished;
     await this.#parts.store.flushEnd(container.id);
+    // Before it runs: it may have ended before anything could be written afterwards.
+    if (container.record.config.restart !== undefined) await this.#setRecord(container, { wasRunning: true });
     try {
       const { monitor, launch } = await this.#parts.launcher.launch(container);
       this.#follow(container, monitor, launch);
@@ -132,7 +134,6 @@ export class ContainerLife {
       throw error;
     }
     this.#emit(container, "start");
-    if (container.record.config.restart !== undefined) await this.#setRecord(container, { wasRunning: true });
   }
 
   #follow(container: Container, monitor: Monitor, launch: LaunchRecord): void {
@@ -140,6 +141,7 @@ export class ContainerLife {
     const finished = Promise.withResolvers<void>();
     const run: Run = { monitor, launch, hasExited: false, exited: exited.promise, finished: finished.promise };
     container.run = run;
+    container.phase = undefined;
     container.session.begin(monitor);
     monitor.onOom(() => this.#emit(container, "oom"));
     monitor.onLogError((errno) => this.#emit(container, "log-error", { error: logErrorSentence(errno) }));
@@ -200,7 +202,6 @@ export class ContainerLife {
       await this.#setRecord(container, { restartCount: container.record.restartCount + 1 });
       try {
         await this.#launch(container);
-        container.phase = undefined;
       } catch (error) {
         const { last, restartCount, config } = container.record;
         if (wantsRestart(config.restart, startFailureStatus(error), restartCount))
