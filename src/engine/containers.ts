@@ -1,65 +1,41 @@
-import { randomBytes } from "node:crypto";
-import { hostname } from "node:os";
 import { join } from "node:path";
 import { OnggiError } from "../base/error.ts";
-import { parseSignal } from "../base/signal.ts";
 import { withUndo } from "../base/undo.ts";
-import { type Platform, platformOf } from "../oci/platform.ts";
 import type { HostFacts } from "../runtime/compile/host-facts.ts";
-import { checkBindSources } from "./bind-sources.ts";
 import { Container, infoOf } from "./container.ts";
+import { checkDraft, type DraftParts, draftContainer } from "./container-draft.ts";
 import { containerFilesIn } from "./container-files.ts";
 import { ContainerLife, type LifeParts, lastRunOf } from "./container-life.ts";
-import type { ContainerNames } from "./container-names.ts";
-import { type ContainerRecord, type LastRun, neverRan } from "./container-record.ts";
+import type { ContainerRecord, LastRun } from "./container-record.ts";
 import type { ContainersFace } from "./engine.ts";
 import { Execs } from "./execs.ts";
 import type { LogPlace } from "./log-files.ts";
 import { logFormat } from "./log-frames.ts";
 import { queryLog } from "./log-query.ts";
 import { logPlaceOf, logSettings } from "./log-settings.ts";
-import { mergeImage } from "./merge-image.ts";
 import type {
   ContainerConfig,
   ContainerInfo,
   ContainerStats,
   ExecConfig,
   ExecInfo,
-  ImageConfig,
   LogQuery,
-  NetworkMode,
   OutputChunk,
   ProcessStreams,
 } from "./model.ts";
-import { generateName } from "./name-generator.ts";
-import { platformWarnings } from "./platform-warning.ts";
 import { processTable } from "./process-table.ts";
 import type { Found } from "./recovery.ts";
 import { wantsRestart, wantsStartAtBoot } from "./restart-policy.ts";
 import type { Rootfs } from "./rootfs.ts";
-import { checkConfig } from "./spec.ts";
 
-const shortIdLength = 12;
 /** Docker's for what failed before the program ran. */
 const unstartedStatus = 128;
 /** How long a forced removal lets attached clients read the last output. */
 const lastOutputMs = 2000;
 
-/** An image as far as a container needs it. */
-export interface ImageForContainer {
-  readonly id: string;
-  readonly reference: string;
-  readonly config: ImageConfig;
-  readonly platform: Platform;
-  readonly chainId: string | undefined;
-}
-
-export interface ContainersParts extends Omit<LifeParts, "autoRemove"> {
-  readonly names: ContainerNames;
+export interface ContainersParts extends Omit<LifeParts, "autoRemove">, DraftParts {
   readonly rootfs: Rootfs;
   readonly facts: HostFacts;
-  /** @throws OnggiError `not_found` */
-  resolveImage(key: string): Promise<ImageForContainer>;
   /** A container of this image is gone. */
   afterRemove(imageId: string): void;
 }
@@ -85,9 +61,9 @@ export class Containers implements ContainersFace {
 
   async create(config: ContainerConfig): Promise<{ readonly id: string; readonly warnings: readonly string[] }> {
     const { names, store, events, rootfs } = this.#parts;
-    const record = await this.#draft(config);
+    const record = await draftContainer(config, this.#parts);
     const { id } = record;
-    const warnings = this.#check(record);
+    const warnings = checkDraft(record, this.#parts.facts);
     return withUndo(async (undo) => {
       names.reserve(record.name, id);
       undo(() => names.release(record.name));
@@ -274,8 +250,8 @@ export class Containers implements ContainersFace {
 
   async explain(what: string | ContainerConfig): Promise<string> {
     if (typeof what === "string") return this.#parts.launcher.explain(this.#find(what).record);
-    const record = await this.#draft(what);
-    this.#check(record);
+    const record = await draftContainer(what, this.#parts);
+    checkDraft(record, this.#parts.facts);
     return this.#parts.launcher.explain(record);
   }
 
@@ -314,38 +290,6 @@ export class Containers implements ContainersFace {
   async close(): Promise<void> {
     this.#life.close(this.#parts.names.all);
     await this.#parts.store.close();
-  }
-
-  /** The record of a container that isn't made yet. */
-  async #draft(config: ContainerConfig): Promise<ContainerRecord> {
-    const { names } = this.#parts;
-    const image = await this.#parts.resolveImage(config.image);
-    const id = newId(names);
-    return {
-      format: 1,
-      id,
-      name: config.name?.replace(/^\//, "") || generateName((name) => names.isTaken(name)),
-      config,
-      image,
-      ...mergeImage(config, image.config),
-      hostname: config.hostname || this.#hostnameIn(config.network) || id.slice(0, shortIdLength),
-      createdAtMs: Date.now(),
-      last: neverRan,
-      restartCount: 0,
-      stoppedByUser: false,
-      wasRunning: false,
-    };
-  }
-
-  /** In the network of the host or of another container one goes by its name. */
-  #hostnameIn(network: NetworkMode = "bridge"): string | undefined {
-    if (network === "host") return hostname();
-    if (!network.startsWith("container:")) return undefined;
-    try {
-      return this.#find(network.slice("container:".length)).record.hostname;
-    } catch {
-      return undefined; // It need not be there before the start.
-    }
   }
 
   async #restoreOne(container: Container): Promise<void> {
@@ -423,25 +367,6 @@ export class Containers implements ContainersFace {
 
   #logPlace({ id, config }: ContainerRecord): LogPlace {
     return logPlaceOf(this.#parts.store.directory(id), id, logSettings(config.log));
-  }
-
-  /**
-   * @returns what is said to the user, though nothing fails
-   * @throws OnggiError `invalid` with all that is wrong
-   */
-  #check({ config, image }: ContainerRecord): readonly string[] {
-    logSettings(config.log);
-    parseSignal(config.stopSignal ?? "SIGTERM");
-    checkBindSources(config);
-    return [...platformWarnings(image.platform, platformOf(process.arch)), ...checkConfig(config, this.#parts.facts)];
-  }
-}
-
-function newId(names: ContainerNames): string {
-  for (;;) {
-    const id = randomBytes(32).toString("hex");
-    // Docker's clients take an id of digits only for a number.
-    if (!/^\d+$/.test(id.slice(0, shortIdLength)) && !names.has(id)) return id;
   }
 }
 

@@ -2,7 +2,9 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { OnggiError } from "../base/error.ts";
 import type { Cgroups } from "../cgroup/cgroups.ts";
+import { controlHint } from "../cgroup/control-hint.ts";
 import type { Executor, Monitor } from "../executor/executor.ts";
+import { StepFailure } from "../executor/step-failure.ts";
 import type { BridgeNetwork, Connection, PublishedPort } from "../network/network.ts";
 import { explain } from "../program/explain.ts";
 import type { Program } from "../program/op.ts";
@@ -75,7 +77,7 @@ export class Launcher {
     } catch (error) {
       store.clearLaunch(record.id);
       this.release(container);
-      throw error;
+      throw withControlHint(error);
     }
   }
 
@@ -179,4 +181,11 @@ function portsOf({ config, exposedPorts }: ContainerRecord): readonly PublishedP
     };
   });
   return [...mapped, ...exposed.filter((port) => !isMapped(port))];
+}
+
+/** What the kernel means by refusing a limit, only the cgroup's own files tell. */
+function withControlHint(error: unknown): unknown {
+  if (!(error instanceof StepFailure) || error.op?.op !== "writeControl") return error;
+  const hint = controlHint(error.op.path, error.errno);
+  return hint === undefined ? error : new StepFailure(error, error.message, hint);
 }
