@@ -9,13 +9,13 @@ export type PeerName = keyof typeof probes;
 
 /** A command that ends with 0 where the peer can run a container, and prints its version. */
 const probes = {
-  docker: ["docker", "version", "--format", "{{.Server.Version}}"],
+  docker: ["dockerd", "--version"],
   podman: ["podman", "version", "--format", "{{.Client.Version}}"],
   crun: ["crun", "--version"],
   runc: ["runc", "--version"],
 } as const;
 
-/** Looks for one peer. Docker is there only if its daemon answers. */
+/** Looks for one peer. Benches start a dockerd of their own. */
 export function findPeer(name: PeerName): Peer {
   const [file, ...args] = probes[name];
   try {
