@@ -15,6 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, describe, it } from "node:test";
 import { setTimeout } from "node:timers/promises";
+import { isErrno } from "../../src/base/errno.ts";
 import type { Cgroups } from "../../src/cgroup/cgroups.ts";
 import { readControl } from "../../src/cgroup/control-file.ts";
 import { defaultDeviceRules } from "../../src/cgroup/devices.ts";
@@ -53,10 +54,19 @@ async function kill(path: string): Promise<void> {
   for (let tries = 0; tries < 500; tries++) {
     const pids = (readControl(join(path, "cgroup.procs")) ?? "").split("\n").filter((line) => line !== "");
     if (pids.length === 0) return;
-    for (const pid of pids) process.kill(Number(pid), "SIGKILL");
+    for (const pid of pids) killIfThere(Number(pid));
     await setTimeout(5);
   }
   assert.fail(`${path} has processes that don't end`);
+}
+
+/** What was listed a moment ago may have ended by itself. */
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if (!isErrno(error, "ESRCH")) throw error;
+  }
 }
 
 async function remove(path: string): Promise<void> {
