@@ -160,7 +160,9 @@ async function assemble(
   executor.onSpawnerLost((reason) => events.emit("daemon", "spawner-restart", "", { name: hostname(), reason }));
   const names = new ContainerNames();
   const snapshotsRoot = join(root, "snapshots");
+  const tools = { perform: (ops: readonly Op[]) => performOnHost(executor, ops) };
   const snapshotter = await openSnapshotter({
+    tools,
     root: snapshotsRoot,
     driver: options.storageDriver,
     candidates: storageDrivers,
@@ -172,7 +174,7 @@ async function assemble(
     bridge: places.bridge,
     root: join(root, "networks"),
     runRoot: join(runRoot, "leases"),
-    perform: (ops) => performOnHost(executor, ops),
+    perform: tools.perform,
     ...(options.subnet === undefined ? {} : { subnet: options.subnet }),
   });
   const store = new ContainerStore(root, runRoot);
@@ -234,7 +236,7 @@ async function assemble(
       facts,
       root,
       driver: snapshotter.driver,
-      drivers: await surveyDrivers(snapshotsRoot, storageDrivers),
+      drivers: await surveyDrivers(snapshotsRoot, storageDrivers, tools),
       containers: containers.list(),
       images: (await images.list()).length,
       network,

@@ -24,13 +24,16 @@ function fakeDriver(): SnapshotDriver & { refuse?: NodeJS.ErrnoException; readon
   const frozen: string[] = [];
   const driver: ReturnType<typeof fakeDriver> = {
     name: "fake",
-    traits: { write: "copy", unit: "file" },
+    traits: { write: "copy", unit: "file", limits: { bytes: "none", inodes: "none" } },
     frozen,
     list: () => readdirSync(root).filter((name) => /^[0-9a-f]+$/.test(name)),
     isWhole: () => true,
     async create(id) {
       mkdirSync(join(root, id), { recursive: true });
       if (driver.refuse !== undefined) throw driver.refuse;
+    },
+    async copy(_from, to) {
+      mkdirSync(join(root, to));
     },
     async freeze(id) {
       frozen.push(id);

@@ -4,6 +4,7 @@ import { isErrno } from "../base/errno.ts";
 import { messageOf, OnggiError } from "../base/error.ts";
 import { Mutex } from "../base/mutex.ts";
 import type { Mount } from "../program/mount.ts";
+import type { LayerArchive } from "./layer-archive.ts";
 import { Records, type SnapshotRecord } from "./records.ts";
 import type {
   PrepareOptions,
@@ -11,6 +12,7 @@ import type {
   SnapshotInfo,
   SnapshotName,
   Snapshotter,
+  StorageLimit,
   Usage,
   WritableTree,
 } from "./snapshotter.ts";
@@ -30,6 +32,10 @@ interface Node {
   readonly background: boolean;
 }
 
+interface NewSnapshot extends Required<Pick<PrepareOptions, "durable" | "background">> {
+  readonly limit?: StorageLimit | undefined;
+}
+
 const written = Promise.resolve();
 
 /** How long `close` empties the trash. */
@@ -45,6 +51,7 @@ export class Bookkeeper implements Snapshotter {
   readonly driver: string;
   readonly traits: Snapshotter["traits"];
   readonly repairs: string[] = [];
+  readonly importLayer: Snapshotter["importLayer"];
   readonly #driver: SnapshotDriver;
   readonly #records: Records;
   readonly #trash: Trash;
@@ -58,8 +65,9 @@ export class Bookkeeper implements Snapshotter {
     this.#driver = driver;
     this.driver = driver.name;
     this.traits = driver.traits;
+    this.importLayer = this.#importerOf(driver);
     this.#records = new Records(join(directory, "state"));
-    this.#trash = new Trash(join(directory, "trash"));
+    this.#trash = new Trash(join(directory, "trash"), { empty: async (path) => (await driver.empty?.(path)) ?? false });
   }
 
   /** Reads the state in `directory`, mends it, and goes on with emptying the trash. */
@@ -72,10 +80,10 @@ export class Bookkeeper implements Snapshotter {
   async prepare(
     key: string,
     parent?: SnapshotName,
-    { durable = true, background = false }: PrepareOptions = {},
+    { durable = true, background = false, limit }: PrepareOptions = {},
   ): Promise<readonly Mount[]> {
-    return this.#start(key, "active", parent, { durable, background }, (record, parents) =>
-      this.#driver.create(record.id, parents, { durable }),
+    return this.#start(key, "active", parent, { durable, background, limit }, (record, parents) =>
+      this.#driver.create(record.id, parents, { durable, limit }),
     );
   }
 
@@ -96,6 +104,16 @@ export class Bookkeeper implements Snapshotter {
     const queue = this.#commits.get(name) ?? new Mutex();
     this.#commits.set(name, queue);
     await this.#whileBusy(node, () => queue.run(() => this.#commit(node, name)));
+  }
+
+  async capture(key: string, name: SnapshotName): Promise<void> {
+    const node = this.#writable(key);
+    await this.#whileBusy(node, () =>
+      this.#freezeNew(name, node.parent, async (id, parents) => {
+        await this.#driver.copy(node.record.id, id, parents);
+        await this.#driver.freeze(id, parents);
+      }),
+    );
   }
 
   async remove(id: string): Promise<void> {
@@ -139,6 +157,7 @@ export class Bookkeeper implements Snapshotter {
 
   async close(): Promise<void> {
     await this.#trash.close(closeLimitMs);
+    await this.#driver.close?.();
     this.#records.close();
   }
 
@@ -146,28 +165,63 @@ export class Bookkeeper implements Snapshotter {
     name: string,
     kind: "active" | "view",
     parentName: SnapshotName | undefined,
-    { durable, background }: Required<PrepareOptions>,
+    { durable, background, limit }: NewSnapshot,
     makeTree: (record: SnapshotRecord, parents: readonly string[]) => Promise<void>,
   ): Promise<readonly Mount[]> {
-    if (this.#nodes.has(name) || this.#reserved.has(name)) {
-      throw new OnggiError("conflict", `snapshot "${name}" exists already`, {
-        hint: "Remove it, or choose another name.",
-      });
-    }
     const parent = parentName === undefined ? undefined : this.#committed(parentName);
-    this.#reserved.add(name);
-    if (parent !== undefined) parent.children += 1;
-    this.#trash.defer();
-    const record: SnapshotRecord = { id: this.#freeId(), kind, name, parent: parent?.record.id, durable };
-    const node: Node = { record, parent, children: 0, busy: false, usage: undefined, settled: written, background };
-    try {
+    const record: SnapshotRecord = {
+      id: this.#freeId(),
+      kind,
+      name,
+      parent: parent?.record.id,
+      durable,
+      ...(limit === undefined ? {} : { limit }),
+    };
+    return this.#make(record, parent, background, async (node) => {
       await makeTree(record, parentIds(node));
       const mounts = this.#mountsOf(node);
       node.settled = this.#records.write(record);
       if (background) node.settled.catch(() => {});
       else await node.settled;
-      this.#nodes.set(name, node);
       return mounts;
+    });
+  }
+
+  /** Makes a snapshot that is frozen from the start. */
+  async #freezeNew(
+    name: SnapshotName,
+    parent: Node | undefined,
+    makeTree: (id: string, parents: readonly string[]) => Promise<void>,
+  ): Promise<void> {
+    const id = this.#freeId();
+    const record: SnapshotRecord = { id, kind: "committed", name, parent: parent?.record.id, durable: true };
+    await this.#make(record, parent, false, async (node) => {
+      await makeTree(id, parentIds(node));
+      await this.#records.write(record);
+    });
+  }
+
+  /** Reserves name and parent for a new node, and takes back what was made when `fill` fails. */
+  async #make<T>(
+    record: SnapshotRecord,
+    parent: Node | undefined,
+    background: boolean,
+    fill: (node: Node) => Promise<T>,
+  ): Promise<T> {
+    const { name } = record;
+    if (this.#nodes.has(name) || this.#reserved.has(name)) {
+      throw new OnggiError("conflict", `snapshot "${name}" exists already`, {
+        hint: "Remove it, or choose another name.",
+      });
+    }
+    this.#reserved.add(name);
+    if (parent !== undefined) parent.children += 1;
+    this.#trash.defer();
+    const node: Node = { record, parent, children: 0, busy: false, usage: undefined, settled: written, background };
+    try {
+      const result = await fill(node);
+      this.#nodes.set(name, node);
+      return result;
     } catch (error) {
       if (parent !== undefined) parent.children -= 1;
       await this.#takeBack(record);
@@ -193,19 +247,27 @@ export class Bookkeeper implements Snapshotter {
     await this.#records.remove(node.record, { synced: !node.background });
     this.#nodes.delete(node.record.name);
     if (node.parent !== undefined) node.parent.children -= 1;
-    if (node.record.kind !== "view") this.#discard(node.record.id);
+    if (node.record.kind !== "view") await this.#discard(node.record.id);
   }
 
-  #discard(id: string): void {
-    this.#driver.discard(id, this.#trash.name(id));
+  async #discard(id: string): Promise<void> {
+    await this.#driver.discard(id, this.#trash.name(id));
     this.#trash.added();
+  }
+
+  #importerOf(driver: SnapshotDriver): Snapshotter["importLayer"] {
+    if (driver.importLayer === undefined) return undefined;
+    return async (name, parentName, layer: LayerArchive) => {
+      const parent = parentName === undefined ? undefined : this.#committed(parentName);
+      await this.#freezeNew(name, parent, async (id, parents) => driver.importLayer?.(id, parents, layer));
+    };
   }
 
   /** After a failed start: what was made goes again; what can't go now, the next start sweeps. */
   async #takeBack(record: SnapshotRecord): Promise<void> {
     try {
       await this.#records.remove(record);
-      if (record.kind !== "view") this.#discard(record.id);
+      if (record.kind !== "view") await this.#discard(record.id);
     } catch {
       // The first error is the one to tell.
     }
@@ -264,7 +326,7 @@ export class Bookkeeper implements Snapshotter {
     for (const node of nodes.values()) if (node.parent !== undefined) node.parent.children += 1;
     for (const id of trees) {
       if (known.has(id)) continue;
-      this.#discard(id);
+      await this.#discard(id);
       this.repairs.push(`removed the half-made snapshot ${id}, which nobody was told of`);
     }
     for (const id of torn) if (!trees.has(id)) this.repairs.push(`removed the empty record of snapshot ${id}`);
@@ -310,12 +372,12 @@ export class Bookkeeper implements Snapshotter {
     if (trees.has(record.id) && this.#driver.isWhole(record.id)) return true;
     if (record.kind === "active") {
       const parents = parent === undefined ? [] : [parent.record.id, ...parentIds(parent)];
-      await this.#driver.create(record.id, parents, { durable: record.durable });
+      await this.#driver.create(record.id, parents, { durable: record.durable, limit: record.limit });
       this.repairs.push(`made the writable layer of snapshot "${record.name}" again: the disk had lost it`);
       return true;
     }
     await this.#records.remove(record);
-    if (trees.has(record.id)) this.#discard(record.id);
+    if (trees.has(record.id)) await this.#discard(record.id);
     this.repairs.push(`forgot snapshot "${record.name}": its files are gone`);
     return false;
   }

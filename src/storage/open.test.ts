@@ -7,6 +7,7 @@ import { isOnggiError } from "../base/error.ts";
 import { aufsCandidate } from "./aufs/driver.ts";
 import { openSnapshotter, surveyDrivers } from "./open.ts";
 import type { DriverCandidate } from "./snapshotter.ts";
+import { noTools } from "./testing/no-tools.ts";
 import { vfsCandidate } from "./vfs/driver.ts";
 
 const useless: DriverCandidate = {
@@ -28,32 +29,38 @@ describe("openSnapshotter", () => {
   });
 
   it("takes the first driver that is usable", async () => {
-    const snapshots = await openSnapshotter({ root, candidates: [useless, vfsCandidate, other] });
+    const snapshots = await openSnapshotter({ tools: noTools, root, candidates: [useless, vfsCandidate, other] });
     assert.equal(snapshots.driver, "vfs");
     await snapshots.close();
   });
 
   it("says why the driver that was named can't work, and which there are", async () => {
     const fails = (driver: string, code: "unsupported" | "invalid", text: RegExp) =>
-      assert.rejects(openSnapshotter({ root, driver, candidates: [useless, vfsCandidate] }), (error) => {
-        return isOnggiError(error, code) && text.test(`${error.message} ${error.hint}`);
-      });
+      assert.rejects(
+        openSnapshotter({ tools: noTools, root, driver, candidates: [useless, vfsCandidate] }),
+        (error) => {
+          return isOnggiError(error, code) && text.test(`${error.message} ${error.hint}`);
+        },
+      );
     await fails("useless", "unsupported", /the moon is wrong/);
     await fails("zfs", "invalid", /"zfs".*useless, vfs/);
   });
 
   it("goes on with the driver whose snapshots are there, and with no other", async () => {
-    const first = await openSnapshotter({ root, driver: "vfs", candidates: [other, vfsCandidate] });
+    const first = await openSnapshotter({ tools: noTools, root, driver: "vfs", candidates: [other, vfsCandidate] });
     await first.prepare("key");
     await first.close();
-    const second = await openSnapshotter({ root, candidates: [other, vfsCandidate] });
+    const second = await openSnapshotter({ tools: noTools, root, candidates: [other, vfsCandidate] });
     assert.ok(second.driver === "vfs" && second.has("key"));
-    await assert.rejects(openSnapshotter({ root, driver: "other", candidates: [other, vfsCandidate] }), (error) => {
-      return isOnggiError(error, "conflict") && /"vfs", not "other"/.test(error.message);
-    });
+    await assert.rejects(
+      openSnapshotter({ tools: noTools, root, driver: "other", candidates: [other, vfsCandidate] }),
+      (error) => {
+        return isOnggiError(error, "conflict") && /"vfs", not "other"/.test(error.message);
+      },
+    );
     await second.remove("key");
     await second.close();
-    const third = await openSnapshotter({ root, driver: "other", candidates: [other, vfsCandidate] });
+    const third = await openSnapshotter({ tools: noTools, root, driver: "other", candidates: [other, vfsCandidate] });
     await third.close();
   });
 });
@@ -62,7 +69,7 @@ describe("surveyDrivers", () => {
   it("lists all with the reason why not", async () => {
     const root = mkdtempSync(join(tmpdir(), "onggi-survey-"));
     try {
-      const [first, second, third] = await surveyDrivers(root, [useless, vfsCandidate, aufsCandidate]);
+      const [first, second, third] = await surveyDrivers(root, [useless, vfsCandidate, aufsCandidate], noTools);
       assert.deepEqual(first, { name: "useless", usable: false, reason: "the moon is wrong" });
       assert.deepEqual(second, { name: "vfs", usable: true, reason: "" });
       assert.match(third?.reason ?? "", /overlay/);

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { isErrno } from "../base/errno.ts";
 import { messageOf, OnggiError } from "../base/error.ts";
 import { Bookkeeper } from "./bookkeeper.ts";
-import type { DriverCandidate, Snapshotter } from "./snapshotter.ts";
+import type { DriverCandidate, DriverTools, Snapshotter } from "./snapshotter.ts";
 
 export interface OpenSnapshotterOptions {
   /** Each driver has a folder of its name in it. */
@@ -12,6 +12,7 @@ export interface OpenSnapshotterOptions {
   readonly driver?: string | undefined;
   /** The best first. */
   readonly candidates: readonly DriverCandidate[];
+  readonly tools: DriverTools;
 }
 
 /**
@@ -21,7 +22,12 @@ export interface OpenSnapshotterOptions {
  * @throws OnggiError `conflict` when another driver's snapshots are there
  * @throws OnggiError `denied` when the folder can't be written
  */
-export async function openSnapshotter({ root, driver, candidates }: OpenSnapshotterOptions): Promise<Snapshotter> {
+export async function openSnapshotter({
+  root,
+  driver,
+  candidates,
+  tools,
+}: OpenSnapshotterOptions): Promise<Snapshotter> {
   makeRoot(root);
   const used = candidates.find(({ name }) => hasSnapshots(join(root, name)));
   if (used !== undefined && driver !== undefined && used.name !== driver) {
@@ -33,9 +39,9 @@ export async function openSnapshotter({ root, driver, candidates }: OpenSnapshot
       },
     );
   }
-  const chosen = await choose(root, driver ?? used?.name, candidates);
+  const chosen = await choose(root, driver ?? used?.name, candidates, tools);
   const directory = join(root, chosen.name);
-  return Bookkeeper.open(directory, await chosen.open(directory));
+  return Bookkeeper.open(directory, await chosen.open(directory, tools));
 }
 
 export interface DriverReport {
@@ -49,11 +55,12 @@ export interface DriverReport {
 export async function surveyDrivers(
   root: string,
   candidates: readonly DriverCandidate[],
+  tools: DriverTools,
 ): Promise<readonly DriverReport[]> {
   makeRoot(root);
   const reports: DriverReport[] = [];
   for (const { name, probe } of candidates) {
-    const reason = await probe(root);
+    const reason = await probe(root, tools);
     reports.push({ name, usable: reason === undefined, reason: reason ?? "" });
   }
   return reports;
@@ -63,6 +70,7 @@ async function choose(
   root: string,
   name: string | undefined,
   candidates: readonly DriverCandidate[],
+  tools: DriverTools,
 ): Promise<DriverCandidate> {
   const asked = name === undefined ? candidates : candidates.filter((candidate) => candidate.name === name);
   if (name !== undefined && asked.length === 0) {
@@ -73,7 +81,7 @@ async function choose(
   const reasons: string[] = [];
   for (const candidate of asked) {
     const directory = join(root, candidate.name);
-    const reason = await candidate.probe(root);
+    const reason = await candidate.probe(root, tools);
     if (reason === undefined) {
       mkdirSync(directory, { recursive: true, mode: 0o700 });
       return candidate;

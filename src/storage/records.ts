@@ -12,6 +12,7 @@ import {
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { sweepTemporaryFiles, temporaryPath, unlinkIfThere } from "../base/atomic-file.ts";
+import type { StorageLimit } from "./snapshotter.ts";
 
 const sync = promisify(fsync);
 
@@ -26,6 +27,8 @@ export interface SnapshotRecord {
   readonly parent: string | undefined;
   /** False: a power cut may take it. */
   readonly durable: boolean;
+  /** What may be written to it at most. */
+  readonly limit?: StorageLimit;
 }
 
 /** The folder of records: one small file a snapshot, so that a change writes only what changed. */
@@ -98,9 +101,20 @@ function parseRecord(id: string, text: string): SnapshotRecord | undefined {
     return undefined;
   }
   if (typeof value !== "object" || value === null) return undefined;
-  const { kind, name, parent, durable } = value as Partial<Record<keyof SnapshotRecord, unknown>>;
+  const { kind, name, parent, durable, limit } = value as Partial<Record<keyof SnapshotRecord, unknown>>;
   if (kind !== "active" && kind !== "view" && kind !== "committed") return undefined;
   if (typeof name !== "string" || typeof durable !== "boolean") return undefined;
   if (parent !== undefined && typeof parent !== "string") return undefined;
-  return { id, kind, name, parent, durable };
+  return { id, kind, name, parent, durable, ...parseLimit(limit) };
+}
+
+function parseLimit(value: unknown): { readonly limit?: StorageLimit } {
+  if (typeof value !== "object" || value === null) return {};
+  const { bytes, inodes } = value as Partial<Record<keyof StorageLimit, unknown>>;
+  return {
+    limit: {
+      ...(typeof bytes === "number" ? { bytes } : {}),
+      ...(typeof inodes === "number" ? { inodes } : {}),
+    },
+  };
 }

@@ -1,4 +1,6 @@
 import type { Mount } from "../program/mount.ts";
+import type { Op } from "../program/op.ts";
+import type { LayerArchive } from "./layer-archive.ts";
 
 /** Digest over a stack of layers, as `sha256:…`: names a committed snapshot. */
 export type SnapshotName = string;
@@ -25,6 +27,18 @@ export interface Snapshotter {
   view(key: string, parent: SnapshotName, options?: PrepareOptions): Promise<readonly Mount[]>;
   /** Freezes `key` as `name`; the key is free afterwards. A name that is there already: the key is removed instead. */
   commit(key: string, name: SnapshotName): Promise<void>;
+  /**
+   * Freezes a copy of an active snapshot as `name`, beside it: `key` stays as it is. Nothing may write to it meanwhile (the caller
+   * pauses the container). A name that is there already is a `conflict`.
+   */
+  capture(key: string, name: SnapshotName): Promise<void>;
+  /**
+   * Makes the committed snapshot `name` straight from a layer's archive; undefined for a driver whose layers are trees, which are filled by
+   * prepare, {@link writable} and commit.
+   */
+  readonly importLayer:
+    | ((name: SnapshotName, parent: SnapshotName | undefined, layer: LayerArchive) => Promise<void>)
+    | undefined;
   /** Deletes a snapshot; `in_use` while another stands on it. Quick: the tree goes to a trash that is emptied later. */
   remove(id: string): Promise<void>;
   has(id: string): boolean;
@@ -51,6 +65,14 @@ export interface PrepareOptions {
    * power cut took it, and awaits {@link Snapshotter.settled} before anything is written to it. Default: false.
    */
   readonly background?: boolean;
+  /** What may be written to it at most; `unsupported` where the driver can't hold it to that. */
+  readonly limit?: StorageLimit;
+}
+
+/** What a writable tree may take at most: beyond it, writing fails with ENOSPC or EDQUOT. */
+export interface StorageLimit {
+  readonly bytes?: number;
+  readonly inodes?: number;
 }
 
 export interface SnapshotInfo {
@@ -73,6 +95,16 @@ export interface WritableTree {
 export interface DriverTraits {
   readonly write: "copy-on-write" | "redirect-on-write" | "copy";
   readonly unit: "file" | "block" | "extent";
+  readonly limits: { readonly bytes: LimitMeans; readonly inodes: LimitMeans };
+}
+
+/** How a limit is kept: by the file system itself, by a file system of that size in a file of its own, or not at all. */
+export type LimitMeans = "native" | "image" | "none";
+
+/** What a driver may need of the rest, handed in by whoever opens it. */
+export interface DriverTools {
+  /** Performs operations as root in the host's view of the file system; the answers of those that have one. */
+  perform(ops: readonly Op[]): Promise<readonly Uint8Array[]>;
 }
 
 /**
@@ -91,16 +123,32 @@ export interface SnapshotDriver {
    * Makes the writable tree `id` on `parents` (nearest first), or completes it. Several calls for different ids may run at
    * once. An empty tree needn't reach the disk, since start-up makes it again; a copied one must, when `durable`.
    */
-  create(id: string, parents: readonly string[], how: { readonly durable: boolean }): Promise<void>;
+  create(id: string, parents: readonly string[], how: CreateChoice): Promise<void>;
+  /** Makes `to` a whole copy of the writable tree `from`, on the same parents; {@link freeze} follows. Nothing writes to `from` meanwhile. */
+  copy(from: string, to: string, parents: readonly string[]): Promise<void>;
+  /** Where layers aren't trees: makes the frozen tree `id` of a layer's archive. Resolves when it is on the disk. */
+  importLayer?(id: string, parents: readonly string[], layer: LayerArchive): Promise<void>;
   /** Called before a tree becomes a parent: resolves when all in it is on the disk. */
   freeze(id: string, parents: readonly string[]): Promise<void>;
-  /** Makes the tree vanish from its place at once (rename to `trash`, a name to come); deleting may take its time. */
-  discard(id: string, trash: string): void;
+  /**
+   * Makes the tree vanish from its place at once (rename to `trash`, a name to come); deleting may take its time. A promise where that
+   * can't be done at once: the record is gone by then, so what a crash leaves is swept by the next start.
+   */
+  discard(id: string, trash: string): void | Promise<void>;
+  /** Deletes an entry of the trash where `rm` can't. @returns false: it is an ordinary tree */
+  empty?(trashed: string): Promise<boolean>;
   /** `durable` false: what is written need never reach the disk. Asked anew before each mounting. */
   mounts(id: string, parents: readonly string[], how: MountChoice): readonly Mount[];
   writable(id: string): WritableTree;
   usage(id: string): Promise<Usage>;
   describe(id: string, parents: readonly string[]): Readonly<Record<string, string>>;
+  /** Lets go of what opening took (a mounted image, an activated pool); trees stay usable by containers that run. */
+  close?(): Promise<void>;
+}
+
+export interface CreateChoice {
+  readonly durable: boolean;
+  readonly limit?: StorageLimit | undefined;
 }
 
 export interface MountChoice {
@@ -112,6 +160,6 @@ export interface MountChoice {
 export interface DriverCandidate {
   readonly name: string;
   /** Undefined when it can work with its data in `directory`, else the reason why not. */
-  probe(directory: string): Promise<string | undefined>;
-  open(directory: string): Promise<SnapshotDriver>;
+  probe(directory: string, tools: DriverTools): Promise<string | undefined>;
+  open(directory: string, tools: DriverTools): Promise<SnapshotDriver>;
 }

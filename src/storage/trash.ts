@@ -9,6 +9,8 @@ export interface TrashOptions {
   readonly quietMs?: number;
   /** No longer than this, however busy it is. */
   readonly patienceMs?: number;
+  /** Deletes an entry that is no ordinary tree. @returns false for one that is */
+  readonly empty?: (path: string) => Promise<boolean>;
 }
 
 /** Entries of a tree that is deleted here; a child deletes larger ones. */
@@ -25,6 +27,7 @@ export class Trash {
   readonly directory: string;
   readonly #quietMs: number;
   readonly #patienceMs: number;
+  readonly #emptyOne: (path: string) => Promise<boolean>;
   #serial = 0;
   #lastUse = 0;
   #fullSince = 0;
@@ -33,10 +36,11 @@ export class Trash {
   #again = false;
   readonly #stop = new AbortController();
 
-  constructor(directory: string, { quietMs = 2000, patienceMs = 60_000 }: TrashOptions = {}) {
+  constructor(directory: string, { quietMs = 2000, patienceMs = 60_000, empty }: TrashOptions = {}) {
     this.directory = directory;
     this.#quietMs = quietMs;
     this.#patienceMs = patienceMs;
+    this.#emptyOne = empty ?? (async () => false);
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     if (readdirSync(directory).length > 0) this.added();
   }
@@ -93,7 +97,9 @@ export class Trash {
       this.#again = false;
       for (const name of readdirSync(this.directory)) {
         if (this.#stop.signal.aborted) return;
-        await deleteTree(join(this.directory, name), this.#stop.signal);
+        const path = join(this.directory, name);
+        const isDone = await this.#emptyOne(path).catch(() => false);
+        if (!isDone) await deleteTree(path, this.#stop.signal);
       }
     }
     this.#fullSince = 0;

@@ -16,20 +16,26 @@ import { after, before, describe, it } from "node:test";
 import { isOnggiError } from "../../src/base/error.ts";
 import type { Mount } from "../../src/program/mount.ts";
 import { openSnapshotter } from "../../src/storage/open.ts";
-import type { DriverCandidate, Snapshotter } from "../../src/storage/snapshotter.ts";
+import type { DriverCandidate, DriverTools, Snapshotter } from "../../src/storage/snapshotter.ts";
+import { noTools } from "../../src/storage/testing/no-tools.ts";
 
 export interface SnapshotterSubject {
   readonly candidate: DriverCandidate;
+  /** Undefined: the driver needs none. */
+  readonly tools?: DriverTools;
   /** Lets `look` see the filesystem of these mounts in a directory, and takes it away again. */
   withMounts<T>(mounts: readonly Mount[], look: (directory: string) => T): T;
 }
 
 /** What every driver promises: each driver's test is one call of it. */
-export function snapshotterContract(name: string, { candidate, withMounts }: SnapshotterSubject): void {
+export function snapshotterContract(
+  name: string,
+  { candidate, tools = noTools, withMounts }: SnapshotterSubject,
+): void {
   describe(`Snapshotter on ${name}`, () => {
     let root: string;
     let snapshots: Snapshotter;
-    const open = () => openSnapshotter({ root, driver: name, candidates: [candidate] });
+    const open = () => openSnapshotter({ tools, root, driver: name, candidates: [candidate] });
     const reopen = async () => {
       await snapshots.close();
       snapshots = await open();
@@ -199,6 +205,29 @@ export function snapshotterContract(name: string, { candidate, withMounts }: Sna
           writeFileSync(join(directory, `time ${time}`), "");
         });
       }
+    });
+
+    it("freezes a copy of an active snapshot, which goes on by itself", async () => {
+      await layer("n1", undefined, "file", "from the image");
+      await layer("n2", "n1", "hidden");
+      await snapshots.prepare("n-active", "n2");
+      look("n-active", (directory) => {
+        writeFileSync(join(directory, "file"), "before");
+        rmSync(join(directory, "hidden"));
+      });
+      await snapshots.capture("n-active", "n-copy");
+      look("n-active", (directory) => writeFileSync(join(directory, "file"), "after"));
+      assert.deepEqual(snapshots.stat("n-copy"), { id: "n-copy", kind: "committed", parent: "n2" });
+      await snapshots.prepare("n-clone", "n-copy");
+      look("n-clone", (directory) => {
+        assert.deepEqual(readdirSync(directory), ["file"]);
+        assert.equal(readFileSync(join(directory, "file"), "utf8"), "before");
+      });
+      look("n-active", (directory) => assert.equal(readFileSync(join(directory, "file"), "utf8"), "after"));
+      await assert.rejects(snapshots.capture("n-active", "n-copy"), throwsCode("conflict"));
+      await snapshots.remove("n-active");
+      await reopen();
+      look("n-clone", (directory) => assert.equal(readFileSync(join(directory, "file"), "utf8"), "before"));
     });
 
     it("counts the bytes and inodes of one snapshot alone", async () => {

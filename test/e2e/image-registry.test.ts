@@ -12,6 +12,7 @@ import { type Images, openImages } from "../../src/image/images.ts";
 import { openSnapshotter } from "../../src/storage/open.ts";
 import { overlayCandidate } from "../../src/storage/overlay/driver.ts";
 import type { Snapshotter } from "../../src/storage/snapshotter.ts";
+import { noTools } from "../../src/storage/testing/no-tools.ts";
 import { login, startRegistry, whyNoRegistry } from "./docker-registry.ts";
 import { type DebianImage, debianImage, whyNoDebian } from "./image-debian.ts";
 
@@ -33,7 +34,11 @@ describe("a real image", {
     scratch = mkdtempSync(join(tmpdir(), "onggi-registry-"));
     mkdirSync(join(scratch, "run"));
     executor = await openExecutor({ binary, socketDirectory: join(scratch, "run") });
-    snapshots = await openSnapshotter({ root: join(scratch, "snapshots"), candidates: [overlayCandidate] });
+    snapshots = await openSnapshotter({
+      tools: noTools,
+      root: join(scratch, "snapshots"),
+      candidates: [overlayCandidate],
+    });
     images = await openImages({ root: scratch, sink: new Layers(snapshots, executor), usedBy: () => [] });
     ({ registry, host } = await startRegistry(scratch));
   });

@@ -6,9 +6,10 @@ import { writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { openSnapshotter } from "../../src/storage/open.ts";
 import { overlayCandidate } from "../../src/storage/overlay/driver.ts";
+import { noTools } from "../../src/storage/testing/no-tools.ts";
 
 const [root = "", round = ""] = process.argv.slice(2);
-const snapshots = await openSnapshotter({ root, candidates: [overlayCandidate] });
+const snapshots = await openSnapshotter({ tools: noTools, root, candidates: [overlayCandidate] });
 const say = (line: string) => writeSync(1, `${line}\n`);
 say("ready");
 

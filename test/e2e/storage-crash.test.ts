@@ -8,6 +8,7 @@ import { after, before, describe, it } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { openSnapshotter } from "../../src/storage/open.ts";
 import { overlayCandidate } from "../../src/storage/overlay/driver.ts";
+import { noTools } from "../../src/storage/testing/no-tools.ts";
 
 const rounds = 12;
 
@@ -26,7 +27,7 @@ describe("snapshots under kill -9", () => {
     const layers = new Map<string, string>();
     for (let round = 0; round < rounds; round++) {
       const lines = await killedWork(root, round);
-      const snapshots = await openSnapshotter({ root, candidates: [overlayCandidate] });
+      const snapshots = await openSnapshotter({ tools: noTools, root, candidates: [overlayCandidate] });
       const expected = acknowledged(round, lines, layers);
       const found = new Set([...snapshots.list()].map((info) => info.id));
 

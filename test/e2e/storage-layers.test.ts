@@ -11,6 +11,7 @@ import type { Op } from "../../src/program/op.ts";
 import { openSnapshotter } from "../../src/storage/open.ts";
 import { overlayCandidate } from "../../src/storage/overlay/driver.ts";
 import type { Snapshotter } from "../../src/storage/snapshotter.ts";
+import { noTools } from "../../src/storage/testing/no-tools.ts";
 
 const layers = 300;
 const binary = join(import.meta.dirname, "../../build/onggi-exec");
@@ -24,7 +25,11 @@ describe(`an image of ${layers} layers`, () => {
     root = mkdtempSync(join(tmpdir(), "onggi-layers-"));
     mkdirSync(join(root, "run"));
     executor = await openExecutor({ binary, socketDirectory: join(root, "run") });
-    snapshots = await openSnapshotter({ root: join(root, "snapshots"), candidates: [overlayCandidate] });
+    snapshots = await openSnapshotter({
+      tools: noTools,
+      root: join(root, "snapshots"),
+      candidates: [overlayCandidate],
+    });
     let parent: string | undefined;
     for (let layer = 0; layer < layers; layer++) {
       await snapshots.prepare("unpack", parent, { durable: false });

@@ -19,6 +19,7 @@ import type { Mount } from "../../src/program/mount.ts";
 import { openSnapshotter } from "../../src/storage/open.ts";
 import { overlayCandidate } from "../../src/storage/overlay/driver.ts";
 import type { Snapshotter } from "../../src/storage/snapshotter.ts";
+import { noTools } from "../../src/storage/testing/no-tools.ts";
 import { snapshotterContract } from "../contract/snapshotter.ts";
 
 /** Mounts in this process's namespace, looks, and unmounts. */
@@ -48,7 +49,7 @@ describe("overlay", () => {
 
   before(async () => {
     root = mkdtempSync(join(tmpdir(), "onggi-overlay-"));
-    snapshots = await openSnapshotter({ root, candidates: [overlayCandidate] });
+    snapshots = await openSnapshotter({ tools: noTools, root, candidates: [overlayCandidate] });
     await snapshots.prepare("base", undefined, { durable: false });
     const { directory } = snapshots.writable("base");
     mkdirSync(join(directory, "folder"));

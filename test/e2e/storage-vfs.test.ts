@@ -16,12 +16,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { openSnapshotter } from "../../src/storage/open.ts";
+import { noTools } from "../../src/storage/testing/no-tools.ts";
 import { vfsCandidate } from "../../src/storage/vfs/driver.ts";
 
 describe("a copy made by vfs", () => {
   it("has the devices, owners, modes, times, links, holes and attributes of the layer", async (context) => {
     const root = mkdtempSync(join(tmpdir(), "onggi-vfs-"));
-    const snapshots = await openSnapshotter({ root, candidates: [vfsCandidate] });
+    const snapshots = await openSnapshotter({ tools: noTools, root, candidates: [vfsCandidate] });
     try {
       await snapshots.prepare("unpack", undefined, { durable: false });
       const { directory: layer } = snapshots.writable("unpack");

@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { isErrno } from "../../base/errno.ts";
+import { copyTree } from "../copy-tree.ts";
 import { syncFileSystem } from "../file-system.ts";
 import type { DriverCandidate, SnapshotDriver } from "../snapshotter.ts";
 import { treeUsage } from "../tree-usage.ts";
@@ -54,7 +55,7 @@ export function openOverlay(directory: string, features: OverlayFeatures): Snaps
 
   return {
     name: "overlay",
-    traits: { write: "copy-on-write", unit: "file" },
+    traits: { write: "copy-on-write", unit: "file", limits: { bytes: "none", inodes: "none" } },
     list: () => readdirSync(directory).filter((name) => /^[0-9a-f]{4,}$/.test(name)),
     isWhole: (id) => existsSync(diff(id)) && existsSync(work(id)),
 
@@ -62,6 +63,12 @@ export function openOverlay(directory: string, features: OverlayFeatures): Snaps
       mkdirSync(join(directory, id), { recursive: true, mode: 0o700 });
       makeRoot(diff(id), parents[0] === undefined ? undefined : diff(parents[0]));
       mkdirSync(work(id), { recursive: true, mode: 0o700 });
+    },
+
+    async copy(from, to) {
+      mkdirSync(join(directory, to), { recursive: true, mode: 0o700 });
+      await copyTree(diff(from), diff(to));
+      mkdirSync(work(to), { recursive: true, mode: 0o700 });
     },
 
     async freeze(id, parents) {

@@ -1,15 +1,11 @@
-import { execFile } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { isErrno } from "../../base/errno.ts";
-import { messageOf, OnggiError } from "../../base/error.ts";
 import type { Mount } from "../../program/mount.ts";
+import { copyTree } from "../copy-tree.ts";
 import { syncFileSystem } from "../file-system.ts";
 import type { DriverCandidate, SnapshotDriver } from "../snapshotter.ts";
 import { treeUsage } from "../tree-usage.ts";
-
-const run = promisify(execFile);
 
 export const vfsCandidate: DriverCandidate = {
   name: "vfs",
@@ -20,14 +16,12 @@ export const vfsCandidate: DriverCandidate = {
 /**
  * Snapshots as whole copies: works on any file system, slowly, and takes the image's size for each container unless the
  * file system shares blocks between copies (xfs with reflink, btrfs).
- *
- * The copying is coreutils' `cp`, since Node knows neither extended attributes nor devices nor holes.
  */
 export function openVfs(directory: string): SnapshotDriver {
   const tree = (id: string) => join(directory, id);
   return {
     name: "vfs",
-    traits: { write: "copy", unit: "file" },
+    traits: { write: "copy", unit: "file", limits: { bytes: "none", inodes: "none" } },
     list: () => readdirSync(directory).filter((name) => /^[0-9a-f]{4,}$/.test(name)),
     isWhole: (id) => existsSync(tree(id)),
 
@@ -39,6 +33,7 @@ export function openVfs(directory: string): SnapshotDriver {
       if (durable) await syncFileSystem(directory);
     },
 
+    copy: (from, to) => copyTree(tree(from), tree(to)),
     freeze: () => syncFileSystem(directory),
 
     discard(id, trash) {
@@ -58,16 +53,4 @@ export function openVfs(directory: string): SnapshotDriver {
     usage: (id) => treeUsage(tree(id)),
     describe: () => ({}),
   };
-}
-
-async function copyTree(from: string, to: string): Promise<void> {
-  try {
-    await run("cp", ["--archive", "--reflink=auto", "--sparse=auto", "--no-target-directory", "--", from, to]);
-  } catch (cause) {
-    const full = /No space left on device|Disk quota exceeded/.test(messageOf(cause));
-    const hint = full
-      ? "The vfs driver copies whole images: free space, or choose another driver with --storage-driver."
-      : undefined;
-    throw new OnggiError(full ? "exhausted" : "internal", `copying the layer ${from} failed`, { hint, cause });
-  }
 }
