@@ -43,6 +43,14 @@ int answer_file(struct answer *answer, int fd, uint64_t max_bytes) {
   return 0;
 }
 
+int answer_bytes(struct answer *answer, const void *data, uint32_t size) {
+  if (grow(answer, answer->size + 4 + size) != 0) return -1;
+  memcpy(answer->data + answer->size, &size, 4);
+  memcpy(answer->data + answer->size + 4, data, size);
+  answer->size += 4 + (size_t)size;
+  return 0;
+}
+
 void answer_free(struct answer *answer) {
   if (answer->data != NULL) munmap(answer->data, answer->room);
   *answer = (struct answer){ 0 };

@@ -10,4 +10,6 @@ struct answer {
 
 /* Adds `u32 length` and the file's whole content; EFBIG when that is over the limit. */
 int answer_file(struct answer *answer, int fd, uint64_t max_bytes);
+/* Adds `u32 length` and bytes. */
+int answer_bytes(struct answer *answer, const void *data, uint32_t size);
 void answer_free(struct answer *answer);

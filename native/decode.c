@@ -2,6 +2,7 @@
 #include "decode.h"
 #include <errno.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 
 struct reader {
@@ -109,13 +110,21 @@ static int take_field(struct reader *in, struct arena *arena, char kind, struct 
   return kind == 'x' ? 0 : check_slot(field, kind == 'D');
 }
 
+/* p: places within the data, of slots that may be */
+static int check_patches(const struct field *data, const struct field *patches) {
+  for (uint32_t i = 0; i < patches->size; i++) {
+    const uint8_t *patch = (const uint8_t *)patches->text + (size_t)i * 8;
+    if (data->size < 4 || read_u32(patch) > data->size - 4 || read_u32(patch + 4) >= MAX_SLOTS) return malformed();
+  }
+  return 0;
+}
+
 /* What needs more than a signature says. */
 static int check_contents(const struct op *op) {
-  if (op->code == OP_netlink)
-    for (uint32_t i = 0; i < op->field[2].size; i++) {
-      const uint8_t *patch = (const uint8_t *)op->field[2].text + (size_t)i * 8;
-      if (op->field[1].size < 4 || read_u32(patch) > op->field[1].size - 4 || read_u32(patch + 4) >= MAX_SLOTS) return malformed();
-    }
+  if (op->code == OP_netlink && check_patches(&op->field[1], &op->field[2]) != 0) return -1;
+  if (op->code == OP_ioctl && check_patches(&op->field[3], &op->field[4]) != 0) return -1;
+  /* The size that the kernel reads and writes is in the request's number: it must lie in the message. */
+  if (op->code == OP_ioctl && op->field[3].size > 0 && op->field[3].size < _IOC_SIZE(op->field[2].number)) return malformed();
   if (op->code == OP_seccomp && (op->field[1].size == 0 || op->field[1].size % 8 != 0 || op->field[1].size / 8 > 4096))
     return malformed();
   if (op->code == OP_exec && op->field[1].size == 0) return malformed();

@@ -67,13 +67,7 @@ int perform_netlink(struct context *context, struct op *op) {
   bool asked;
   int fd = slot_fd(context, &op->field[0]);
   if (fd < 0) return -1;
-  for (uint32_t i = 0; i < op->field[2].size; i++) {
-    const uint8_t *patch = (const uint8_t *)op->field[2].text + (size_t)i * 8;
-    struct field slot = { .number = read_u32(patch + 4) };
-    int patched = slot_fd(context, &slot);
-    if (patched < 0) return -1;
-    memcpy(messages + read_u32(patch), &patched, 4);
-  }
+  if (patch_slots(context, &op->field[1], &op->field[2]) != 0) return -1;
 
   drain(fd, answer);
   if (size > LARGE_BATCH_BYTES) {

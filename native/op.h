@@ -69,7 +69,8 @@ enum part { PART_HOST, PART_CHILD, PART_TEARDOWN };
   X(52, clone, "xD", IN_HOST) \
   X(53, readFile, "sx", IN_BATCH) \
   X(54, createFile, "dsx", ANY) \
-  X(55, append, "dxb", ANY)
+  X(55, append, "dxb", ANY) \
+  X(56, ioctl, "sxxbp", IN_BATCH)
 
 #define X(code, name, signature, parts) OP_##name = code,
 enum op_code { OPS(X) OP_END };
@@ -126,3 +127,5 @@ uint32_t perform_all(struct context *context, const struct op_list *list);
 
 int slot_fd(const struct context *context, const struct field *field);
 int slot_set(struct context *context, const struct field *field, int fd);
+/* Writes the descriptors of slots where data (b) says them, by places (p) that were checked when they were decoded. */
+int patch_slots(const struct context *context, const struct field *data, const struct field *patches);

@@ -1,6 +1,8 @@
 /* ops.c - the one table of handlers, and what runs them */
+#include "decode.h"
 #include "op.h"
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #define X(code, name, signature, parts) [code] = { #name, signature, parts, perform_##name },
@@ -39,5 +41,16 @@ int slot_set(struct context *context, const struct field *field, int fd) {
   int *slot = &context->slot[field->number];
   if (*slot >= 0) close(*slot);
   *slot = fd;
+  return 0;
+}
+
+int patch_slots(const struct context *context, const struct field *data, const struct field *patches) {
+  for (uint32_t i = 0; i < patches->size; i++) {
+    const uint8_t *patch = (const uint8_t *)patches->text + (size_t)i * 8;
+    struct field slot = { .number = read_u32(patch + 4) };
+    int fd = slot_fd(context, &slot);
+    if (fd < 0) return -1;
+    memcpy(data->text + read_u32(patch), &fd, 4);
+  }
   return 0;
 }

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -141,6 +142,25 @@ int perform_readFile(struct context *context, struct op *op) {
   int fd = open(op->field[0].text, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) return -1;
   int result = answer_file(context->answer, fd, op->field[1].number), error = errno;
+  close(fd);
+  errno = error;
+  return result;
+}
+
+/* Without an argument the call's own result is the answer. */
+static int call_ioctl(struct context *context, int fd, const struct op *op) {
+  const struct field *argument = &op->field[3];
+  int result = ioctl(fd, op->field[2].number, argument->size == 0 ? NULL : argument->text);
+  if (result < 0) return -1;
+  return argument->size == 0 ? answer_bytes(context->answer, &result, sizeof result)
+                             : answer_bytes(context->answer, argument->text, argument->size);
+}
+
+int perform_ioctl(struct context *context, struct op *op) {
+  if (patch_slots(context, &op->field[3], &op->field[4]) != 0) return -1;
+  int fd = open(op->field[0].text, (int)op->field[1].number | O_CLOEXEC);
+  if (fd < 0) return -1;
+  int result = call_ioctl(context, fd, op), error = errno;
   close(fd);
   errno = error;
   return result;

@@ -107,10 +107,11 @@ function* batches(ops: readonly Op[]): Iterable<readonly Op[]> {
 
 function dataBytes(op: Op): number {
   if (op.op === "append" || op.op === "writeFile") return op.data.length;
+  if (op.op === "ioctl") return op.argument.length;
   return op.op === "readFile" ? op.maxBytes : 0;
 }
 
-/** What each `readFile` read: `u32 length`, bytes. */
+/** What each `readFile` and `ioctl` answered: `u32 length`, bytes. */
 function readData(payload: Buffer): Uint8Array[] {
   const data: Uint8Array[] = [];
   for (let at = 8; at < payload.length; ) {

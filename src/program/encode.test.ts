@@ -75,6 +75,22 @@ describe("encodeOps", () => {
     );
   });
 
+  it("writes an ioctl's argument, and where descriptors go in it", () => {
+    const argument = Buffer.from("12345678");
+    const call: Op = {
+      op: "ioctl",
+      path: "p",
+      flags: 2,
+      request: 0xc0089401,
+      argument,
+      patches: [{ offset: 4, slot: "s" }],
+    };
+
+    const numbers = Buffer.concat([u64(2n), u64(0xc0089401n)]);
+    const patches = Buffer.concat([u32(1), u32(4), u32(0)]);
+    assert.deepEqual(bodyOf(call), Buffer.concat([noErrnos, text("p"), numbers, u32(8), argument, patches]));
+  });
+
   it("writes an absent slot as 2^32-1", () => {
     assert.equal(bodyOf({ op: "clone", flags: 0 }).readBigUInt64LE(16), 2n ** 32n - 1n);
   });

@@ -95,6 +95,11 @@ export const opRows: { readonly [Name in OpName]: Row<Name> } = {
   readFile: { code: 53, signature: "sx", fields: (op) => [op.path, op.maxBytes] },
   createFile: { code: 54, signature: "dsx", fields: (op) => [op.slot, op.path, op.mode] },
   append: { code: 55, signature: "dxb", fields: (op) => [op.slot, op.skip ?? 0, op.data] },
+  ioctl: {
+    code: 56,
+    signature: "sxxbp",
+    fields: (op) => [op.path, op.flags, op.request, op.argument, op.patches ?? []],
+  },
 };
 
 /** Errno names to numbers, which are the same on x86-64 and arm64. */

@@ -30,7 +30,7 @@ export type ErrnoName =
   | "ESRCH"
   | "EXDEV";
 
-/** A place in a netlink message where the executor writes the number of a slot's descriptor (u32, native order). */
+/** A place in a netlink message or in the argument of an ioctl where the executor writes the number of a slot's descriptor (u32, native order). */
 export interface SlotPatch {
   readonly offset: number;
   readonly slot: Slot;
@@ -237,6 +237,21 @@ export type Op =
     | { readonly op: "createFile"; readonly slot: Slot; readonly path: string; readonly mode: number }
     /** Appends to it; a run of zeros may be left out with `skip` (bytes of hole before the data). */
     | { readonly op: "append"; readonly slot: Slot; readonly skip?: number; readonly data: Uint8Array }
+    /**
+     * ioctl(2) on `path`, which is opened for it with `flags` (O_*). The answer carries the argument as the call left it; where the argument is
+     * empty, none is passed and the answer is what the call returned (i32). `argument` has at least the size that `request` has in it.
+     * `shell` says the same as a command.
+     */
+    | {
+        readonly op: "ioctl";
+        readonly path: string;
+        readonly flags: number;
+        readonly request: number | bigint;
+        readonly argument: Uint8Array;
+        /** Where the argument names descriptors. */
+        readonly patches?: readonly SlotPatch[];
+        readonly shell?: string;
+      }
   ) &
     Tolerance;
 

@@ -29,6 +29,13 @@ describe("shellOf", () => {
     assert.equal(quote(""), "''");
   });
 
+  it("says an ioctl by its number, or as the command that its caller knows", () => {
+    const op = { op: "ioctl", path: "/a b", flags: 0, request: 0x9408, argument: new Uint8Array() } as const;
+
+    assert.equal(shellOf(op), "ioctl '/a b' 0x9408");
+    assert.equal(shellOf({ ...op, shell: "btrfs filesystem sync '/a b'" }), "btrfs filesystem sync '/a b'");
+  });
+
   it("shows control bytes of data as question marks and cuts what is long", () => {
     const op = { op: "writeFile", path: "f", mode: 0o644, data: `\u0007${"x".repeat(100)}` } as const;
 

@@ -135,6 +135,7 @@ const forms: { readonly [Name in OpName]: (op: OpOf<Name>) => string } = {
   readFile: (op) => command("cat", op.path),
   createFile: (op) => `( set -C; > ${quote(op.path)} )`,
   append: (op) => `cat >> ${quote(op.slot)}`,
+  ioctl: (op) => op.shell ?? command("ioctl", op.path, `0x${op.request.toString(16)}`),
 };
 
 const netlinkProtocols: Readonly<Record<number, string>> = { 0: "route", 4: "sock_diag", 12: "netfilter" };
