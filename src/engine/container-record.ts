@@ -1,7 +1,7 @@
 import type { Platform } from "../oci/platform.ts";
 import type { ContainerConfig, ImageConfig } from "./model.ts";
 
-/** What is kept of a container from its creation to its removal: the content of `container.json`. */
+/** What is kept of a container from its creation to its removal: its value in the journal of containers. */
 export interface ContainerRecord {
   readonly format: 1;
   readonly id: string;

@@ -1,9 +1,6 @@
 import {
-  closeSync,
   existsSync,
-  fsync,
   mkdirSync,
-  openSync,
   readdirSync,
   readFileSync,
   rmdirSync,
@@ -12,9 +9,9 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { promisify } from "node:util";
-import { unlinkIfThere, writeJsonAtomic } from "../base/atomic-file.ts";
+import { unlinkIfThere } from "../base/atomic-file.ts";
 import { isErrno } from "../base/errno.ts";
+import { Journal } from "../base/journal.ts";
 import type { Op } from "../program/op.ts";
 import { opsFromJson, opsToJson } from "../program/op-json.ts";
 import type { ContainerRecord } from "./container-record.ts";
@@ -30,30 +27,34 @@ export interface LaunchRecord {
   readonly teardown: readonly Op[];
 }
 
-const sync = promisify(fsync);
 const endDelayMs = 50;
+const journalName = "journal";
 
 /**
  * The files of containers.
  *
- * `<root>/containers/<id>/` holds the record (synced) and the log; `<runRoot>/containers/<id>/` what a run needs, and the record
- * of a container that goes with its end (`--rm`): after a power cut nobody misses that.
+ * `<root>/containers/journal` holds all records, `<root>/containers/<id>/` the log; `<runRoot>/containers/<id>/` what a run needs, and the
+ * record of a container that goes with its end (`--rm`): after a power cut nobody misses that.
  */
 export class ContainerStore {
   readonly #root: string;
   readonly #runRoot: string;
-  readonly #rootDescriptor: number;
+  readonly #journal: Journal;
+  /** The records as the journal had them when it was opened, until they are loaded. */
+  #kept: ReadonlyMap<string, unknown>;
+  readonly #damaged: number;
   /** Ends that are still to be written, by id. */
   readonly #ends = new Map<string, { readonly record: ContainerRecord; readonly timer: NodeJS.Timeout }>();
-  /** The last write of each container that has one under way. */
-  readonly #writes = new Map<string, Promise<void>>();
 
   constructor(root: string, runRoot: string) {
     this.#root = join(root, "containers");
     this.#runRoot = join(runRoot, "containers");
     mkdirSync(this.#root, { recursive: true, mode: 0o710 });
     mkdirSync(this.#runRoot, { recursive: true, mode: 0o710 });
-    this.#rootDescriptor = openSync(this.#root, "r");
+    const { journal, values, damaged } = Journal.open(join(this.#root, journalName));
+    this.#journal = journal;
+    this.#kept = values;
+    this.#damaged = damaged;
   }
 
   /** Where the log lies. */
@@ -76,15 +77,7 @@ export class ContainerStore {
     const { id } = record;
     const hasEnded = this.#cancelEnd(id);
     if (record.config.autoRemove === true) return this.#saveVolatile(record);
-    // One after the other, so that an older record never replaces a newer one.
-    const before = this.#writes.get(id) ?? Promise.resolve();
-    const write = before.catch(() => {}).then(() => writeJsonAtomic(this.#recordPath(id), record));
-    this.#writes.set(id, write);
-    try {
-      await write;
-    } finally {
-      if (this.#writes.get(id) === write) this.#writes.delete(id);
-    }
+    await this.#journal.put(id, record);
     if (hasEnded) this.clearLaunch(id);
   }
 
@@ -109,7 +102,7 @@ export class ContainerStore {
   /** Writes all that is still to be written. */
   async close(): Promise<void> {
     await Promise.all([...this.#ends.keys()].map((id) => this.flushEnd(id)));
-    closeSync(this.#rootDescriptor);
+    this.#journal.close();
   }
 
   #cancelEnd(id: string): boolean {
@@ -140,40 +133,48 @@ export class ContainerStore {
     for (const name of ["launch.json", "exit.json", "monitor.sock"]) unlinkIfThere(join(this.runDirectory(id), name));
   }
 
-  /** `volatile`: nobody minds if a power cut brings it back. */
-  async remove(id: string, { volatile = false }: { readonly volatile?: boolean } = {}): Promise<void> {
+  /** Resolves when a power cut can't bring it back. */
+  async remove(id: string): Promise<void> {
     this.#cancelEnd(id);
-    await this.#writes.get(id)?.catch(() => {});
-    // The record first: without it the rest is an orphan that the next start sweeps.
-    unlinkIfThere(this.#recordPath(id));
-    removeFlat(this.runDirectory(id));
-    removeFlat(this.directory(id));
-    if (!volatile) await sync(this.#rootDescriptor);
+    // Begun first, awaited last: the disk works meanwhile. A directory without a record is swept by the next start.
+    const forgotten = this.#journal.remove(id);
+    try {
+      removeFlat(this.runDirectory(id));
+      removeFlat(this.directory(id));
+    } finally {
+      await forgotten;
+    }
   }
 
   /**
-   * All records; directories without one are left-overs of a create or remove that was cut off, and go.
-   * A synced record that can't be read is left as it is and named in `broken`.
+   * All records; directories without one are left-overs of a create or remove that was cut off, and go. Where the disk has damaged records,
+   * those are told in `broken`, and no directory goes.
    */
   load(): { readonly records: readonly ContainerRecord[]; readonly broken: readonly string[] } {
-    const ids = new Set([...readdirSync(this.#root), ...readdirSync(this.#runRoot)]);
     const records: ContainerRecord[] = [];
     const broken: string[] = [];
+    if (this.#damaged > 0) {
+      const lines = this.#damaged === 1 ? "1 line" : `${this.#damaged} lines`;
+      broken.push(
+        `${lines} of ${join(this.#root, journalName)} can't be read: containers may be unknown to this engine`,
+      );
+    }
+    const ids = new Set([...this.#kept.keys(), ...readdirSync(this.#root), ...readdirSync(this.#runRoot)]);
+    ids.delete(journalName);
     for (const id of ids) {
-      const path = this.#recordPath(id);
-      const record = readJson(path) ?? readJson(join(this.runDirectory(id), "container.json"));
-      if (isRecord(record, id)) records.push(record);
-      else if (existsSync(path)) broken.push(path);
-      else {
+      const record = this.#kept.get(id) ?? readJson(join(this.runDirectory(id), "container.json"));
+      if (isRecord(record, id)) {
+        records.push(record);
+        // A power cut may have taken it: only the record waits for the disk.
+        mkdirSync(this.directory(id), { recursive: true, mode: 0o700 });
+      } else if (this.#kept.has(id)) broken.push(`the record of container ${id} isn't one that this engine knows`);
+      else if (this.#damaged === 0) {
         removeFlat(this.runDirectory(id));
         removeFlat(this.directory(id));
       }
     }
+    this.#kept = new Map();
     return { records, broken };
-  }
-
-  #recordPath(id: string): string {
-    return join(this.directory(id), "container.json");
   }
 }
 

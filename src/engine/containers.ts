@@ -333,7 +333,7 @@ export class Containers implements ContainersFace {
       }
       container.session.abandon();
       await rootfs.discard(container.id);
-      await store.remove(container.id, { volatile: container.record.config.autoRemove === true });
+      await store.remove(container.id);
     } catch (error) {
       container.phase = "dead";
       throw error;

@@ -67,7 +67,6 @@ export class Launcher {
         paused: false,
         teardown: program.teardown,
       };
-      await rootfs.settled(record.id);
       store.saveLaunch(record.id, launch);
       const files = containerFilesIn(store.runDirectory(record.id));
       const place = address ?? this.#networkOwner(record)?.launch.address;

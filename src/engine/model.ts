@@ -1,6 +1,6 @@
 /** What the engine is asked for and what it tells: plain data, in Onggi's own words. The API translates Docker's to it. */
 
-/** All that a container is made from; what is left out has Docker's default. Kept in its `container.json`. */
+/** All that a container is made from; what is left out has Docker's default. Kept in its record. */
 export interface ContainerConfig {
   /** Reference or image id, as the user typed it. */
   readonly image: string;

@@ -15,7 +15,6 @@ import { storageDrivers } from "../storage/drivers.ts";
 import { openSnapshotter, surveyDrivers } from "../storage/open.ts";
 import { Accounts } from "./accounts.ts";
 import { ContainerNames } from "./container-names.ts";
-import type { ContainerRecord } from "./container-record.ts";
 import { ContainerStore } from "./container-store.ts";
 import { Containers } from "./containers.ts";
 import { makeRoots, type Places, placesFor, RootLock } from "./data-root.ts";
@@ -29,7 +28,7 @@ import { Networks } from "./networks.ts";
 import { Observer } from "./observer.ts";
 import { checkPrivileges } from "./privileges.ts";
 import { Recovery } from "./recovery.ts";
-import { Rootfs } from "./rootfs.ts";
+import { expectedSnapshot, Rootfs } from "./rootfs.ts";
 import { RunningContainer } from "./running-container.ts";
 
 export interface EngineOptions {
@@ -161,8 +160,11 @@ async function assemble(
   const names = new ContainerNames();
   const snapshotsRoot = join(root, "snapshots");
   const tools = { perform: (ops: readonly Op[]) => performOnHost(executor, ops) };
+  const store = new ContainerStore(root, runRoot);
+  const kept = store.load();
   const snapshotter = await openSnapshotter({
     tools,
+    expected: kept.records.map(expectedSnapshot),
     root: snapshotsRoot,
     driver: options.storageDriver,
     candidates: storageDrivers,
@@ -177,7 +179,6 @@ async function assemble(
     perform: tools.perform,
     ...(options.subnet === undefined ? {} : { subnet: options.subnet }),
   });
-  const store = new ContainerStore(root, runRoot);
   const accounts = new Accounts({ executor, rootfs, facts, staging });
   const launcher = new Launcher({
     executor,
@@ -228,7 +229,7 @@ async function assemble(
     facts,
     resolveImage,
   });
-  const repairs = await restore({ containers, store, names, rootfs, cgroups, network, executor });
+  const repairs = await restore({ containers, kept, names, rootfs, cgroups, network, executor });
   const networks = new Networks({ bridge: network, createdAtMs: network.createdAtMs, containers: names });
   const warnings = [...snapshotter.repairs, ...images.repairs, ...repairs];
   const info = async () =>
@@ -261,21 +262,17 @@ async function assemble(
 /** Takes in the containers there are, and removes what belongs to none. @returns what was done, a sentence each */
 async function restore(parts: {
   readonly containers: Containers;
-  readonly store: ContainerStore;
+  readonly kept: ReturnType<ContainerStore["load"]>;
   readonly names: ContainerNames;
   readonly rootfs: Rootfs;
   readonly cgroups: Cgroups;
   readonly network: BridgeNetwork;
   readonly executor: Executor;
 }): Promise<readonly string[]> {
-  const { containers, store, names, rootfs, cgroups, network, executor } = parts;
-  const { records, broken } = store.load();
-  const remade = await remakeRoots(rootfs, records);
+  const { containers, names, rootfs, cgroups, network, executor } = parts;
+  const { records, broken } = parts.kept;
   await containers.restore(records);
-  const done = broken.map(
-    (path) => `the record ${path} can't be read: its container is left as it is, unknown to this engine`,
-  );
-  for (const name of remade) done.push(`made the writable layer of container ${name} again: the disk had lost it`);
+  const done = [...broken];
   if (broken.length === 0) {
     const swept = await rootfs.sweep((id) => names.has(id));
     if (swept > 0) done.push(`removed ${swept} snapshots that belonged to no container`);
@@ -286,16 +283,6 @@ async function restore(parts: {
   if (strays.length > 0) done.push(`ended and removed ${strays.length} cgroups that belonged to no running container`);
   await performOnHost(executor, network.reconcile(running));
   return done;
-}
-
-/** Prepares the snapshots that a power cut took right after their containers were created. @returns the containers' names */
-async function remakeRoots(rootfs: Rootfs, records: readonly ContainerRecord[]): Promise<readonly string[]> {
-  const remade: string[] = [];
-  for (const record of records) {
-    // Without its image nothing can be made: starting it says so.
-    if (await rootfs.restore(record).catch(() => false)) remade.push(record.name);
-  }
-  return remade;
 }
 
 async function performOnHost(executor: Executor, ops: readonly Op[]): Promise<readonly Uint8Array[]> {

@@ -1,5 +1,5 @@
 import type { Mount } from "../program/mount.ts";
-import type { Snapshotter } from "../storage/snapshotter.ts";
+import type { ExpectedSnapshot, Snapshotter } from "../storage/snapshotter.ts";
 import type { ContainerRecord } from "./container-record.ts";
 
 /** Containers' root file systems: each is a snapshot on its image's topmost layer, its key the container's id. */
@@ -14,22 +14,10 @@ export class Rootfs {
     return this.#snapshotter.driver;
   }
 
-  /** The container's own record is what must survive a power cut: {@link restore} makes the snapshot again that one took. */
+  /** The container's own record is what must survive a power cut: by {@link expectedSnapshot} the tree is found again, or made anew. */
   async prepare(record: ContainerRecord): Promise<void> {
-    const durable = record.config.autoRemove !== true;
-    await this.#snapshotter.prepare(record.id, record.image.chainId, { durable, background: durable });
-  }
-
-  /** Resolves when it may be written to. */
-  async settled(id: string): Promise<void> {
-    await this.#snapshotter.settled(id);
-  }
-
-  /** @returns whether the snapshot had to be made again: nothing had reached the disk of what the container wrote */
-  async restore(record: ContainerRecord): Promise<boolean> {
-    if (this.#snapshotter.has(record.id)) return false;
-    await this.prepare(record);
-    return true;
+    const { key, parent, durable } = expectedSnapshot(record);
+    await this.#snapshotter.prepare(key, parent, { durable, remembered: true });
   }
 
   /** Nothing where there is none. */
@@ -70,4 +58,9 @@ export class Rootfs {
     for (const { id } of orphans) await this.#snapshotter.remove(id);
     return orphans.length;
   }
+}
+
+/** The snapshot that a container's record implies. */
+export function expectedSnapshot({ id, image, config }: ContainerRecord): ExpectedSnapshot {
+  return { key: id, parent: image.chainId, durable: config.autoRemove !== true };
 }

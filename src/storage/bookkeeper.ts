@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { isErrno } from "../base/errno.ts";
 import { messageOf, OnggiError } from "../base/error.ts";
@@ -7,6 +7,7 @@ import type { Mount } from "../program/mount.ts";
 import type { LayerArchive } from "./layer-archive.ts";
 import { Records, type SnapshotRecord } from "./records.ts";
 import type {
+  ExpectedSnapshot,
   PrepareOptions,
   SnapshotDriver,
   SnapshotInfo,
@@ -26,17 +27,18 @@ interface Node {
   /** A change of it is under way. */
   busy: boolean;
   usage: Usage | undefined;
-  /** The write of its record. */
-  settled: Promise<void>;
-  /** Its caller makes it again when a power cut takes it, or forgets it when one brings it back. */
-  readonly background: boolean;
+  /** Its record never waits for the disk: a power cut may take it, or its caller knows it without. */
+  isLight: boolean;
 }
 
-interface NewSnapshot extends Required<Pick<PrepareOptions, "durable" | "background">> {
+interface NewSnapshot {
+  readonly durable: boolean;
+  readonly remembered: boolean;
   readonly limit?: StorageLimit | undefined;
 }
 
-const written = Promise.resolve();
+/** The id of no snapshot. */
+const missingParent = "unknown";
 
 /** How long `close` empties the trash. */
 const closeLimitMs = 10_000;
@@ -71,28 +73,28 @@ export class Bookkeeper implements Snapshotter {
   }
 
   /** Reads the state in `directory`, mends it, and goes on with emptying the trash. */
-  static async open(directory: string, driver: SnapshotDriver): Promise<Bookkeeper> {
+  static async open(
+    directory: string,
+    driver: SnapshotDriver,
+    expected: readonly ExpectedSnapshot[] = [],
+  ): Promise<Bookkeeper> {
     const keeper = new Bookkeeper(directory, driver);
-    await keeper.#load();
+    await keeper.#load(expected);
     return keeper;
   }
 
   async prepare(
     key: string,
     parent?: SnapshotName,
-    { durable = true, background = false, limit }: PrepareOptions = {},
+    { durable = true, remembered = false, limit }: PrepareOptions = {},
   ): Promise<readonly Mount[]> {
-    return this.#start(key, "active", parent, { durable, background, limit }, (record, parents) =>
+    return this.#start(key, "active", parent, { durable, remembered, limit }, (record, parents) =>
       this.#driver.create(record.id, parents, { durable, limit }),
     );
   }
 
   async view(key: string, parent: SnapshotName, { durable = true }: PrepareOptions = {}): Promise<readonly Mount[]> {
-    return this.#start(key, "view", parent, { durable, background: false }, async () => {});
-  }
-
-  async settled(key: string): Promise<void> {
-    await this.#node(key).settled;
+    return this.#start(key, "view", parent, { durable, remembered: false }, async () => {});
   }
 
   mounts(key: string): readonly Mount[] {
@@ -165,24 +167,24 @@ export class Bookkeeper implements Snapshotter {
     name: string,
     kind: "active" | "view",
     parentName: SnapshotName | undefined,
-    { durable, background, limit }: NewSnapshot,
+    { durable, remembered, limit }: NewSnapshot,
     makeTree: (record: SnapshotRecord, parents: readonly string[]) => Promise<void>,
   ): Promise<readonly Mount[]> {
     const parent = parentName === undefined ? undefined : this.#committed(parentName);
     const record: SnapshotRecord = {
-      id: this.#freeId(),
+      id: remembered ? this.#idOf(name) : freeId(),
       kind,
       name,
       parent: parent?.record.id,
       durable,
       ...(limit === undefined ? {} : { limit }),
     };
-    return this.#make(record, parent, background, async (node) => {
+    // A tree that can't be told from its key is found by its record only.
+    const isLight = !durable || (remembered && record.id === idOf(name));
+    return this.#make(record, parent, isLight, async (node) => {
       await makeTree(record, parentIds(node));
       const mounts = this.#mountsOf(node);
-      node.settled = this.#records.write(record);
-      if (background) node.settled.catch(() => {});
-      else await node.settled;
+      await this.#records.write(record, { synced: !isLight });
       return mounts;
     });
   }
@@ -193,11 +195,11 @@ export class Bookkeeper implements Snapshotter {
     parent: Node | undefined,
     makeTree: (id: string, parents: readonly string[]) => Promise<void>,
   ): Promise<void> {
-    const id = this.#freeId();
+    const id = freeId();
     const record: SnapshotRecord = { id, kind: "committed", name, parent: parent?.record.id, durable: true };
     await this.#make(record, parent, false, async (node) => {
       await makeTree(id, parentIds(node));
-      await this.#records.write(record);
+      await this.#records.write(record, { synced: true });
     });
   }
 
@@ -205,7 +207,7 @@ export class Bookkeeper implements Snapshotter {
   async #make<T>(
     record: SnapshotRecord,
     parent: Node | undefined,
-    background: boolean,
+    isLight: boolean,
     fill: (node: Node) => Promise<T>,
   ): Promise<T> {
     const { name } = record;
@@ -217,7 +219,7 @@ export class Bookkeeper implements Snapshotter {
     this.#reserved.add(name);
     if (parent !== undefined) parent.children += 1;
     this.#trash.defer();
-    const node: Node = { record, parent, children: 0, busy: false, usage: undefined, settled: written, background };
+    const node: Node = { record, parent, children: 0, busy: false, usage: undefined, isLight };
     try {
       const result = await fill(node);
       this.#nodes.set(name, node);
@@ -235,16 +237,16 @@ export class Bookkeeper implements Snapshotter {
     if (this.#nodes.has(name)) return this.#remove(node);
     await this.#driver.freeze(node.record.id, parentIds(node));
     const record: SnapshotRecord = { ...node.record, kind: "committed", name, durable: true };
-    await this.#records.write(record);
+    await this.#records.write(record, { synced: true });
     this.#nodes.delete(node.record.name);
     node.record = record;
+    node.isLight = false;
     this.#nodes.set(name, node);
     this.#trash.defer();
   }
 
   async #remove(node: Node): Promise<void> {
-    await node.settled.catch(() => {});
-    await this.#records.remove(node.record, { synced: !node.background });
+    await this.#records.remove(node.record, { synced: !node.isLight });
     this.#nodes.delete(node.record.name);
     if (node.parent !== undefined) node.parent.children -= 1;
     if (node.record.kind !== "view") await this.#discard(node.record.id);
@@ -266,7 +268,7 @@ export class Bookkeeper implements Snapshotter {
   /** After a failed start: what was made goes again; what can't go now, the next start sweeps. */
   async #takeBack(record: SnapshotRecord): Promise<void> {
     try {
-      await this.#records.remove(record);
+      await this.#records.remove(record, { synced: record.durable });
       if (record.kind !== "view") await this.#discard(record.id);
     } catch {
       // The first error is the one to tell.
@@ -313,17 +315,27 @@ export class Bookkeeper implements Snapshotter {
     throw new OnggiError("invalid", `snapshot "${key}" is read-only (${node.record.kind})`);
   }
 
-  #freeId(): string {
-    return randomBytes(6).toString("hex");
+  /** The id that its key tells; another one while a snapshot that was made under this key still has that. */
+  #idOf(key: string): string {
+    const id = idOf(key);
+    return [...this.#nodes.values()].some(({ record }) => record.id === id) ? freeId() : id;
   }
 
-  async #load(): Promise<void> {
+  async #load(expected: readonly ExpectedSnapshot[]): Promise<void> {
     const { records, torn } = await this.#records.readAll();
     const trees = new Set(this.#driver.list());
     const known = new Map(records.map((record) => [record.id, record]));
+    for (const record of lostRecords(records, expected)) {
+      known.set(record.id, record);
+      if (record.parent !== missingParent) await this.#records.write(record, { synced: false });
+    }
     const nodes = new Map<string, Node>();
-    for (const record of records) await this.#restore(record, known, trees, nodes);
+    for (const record of known.values()) await this.#restore(record, known, trees, nodes);
     for (const node of nodes.values()) if (node.parent !== undefined) node.parent.children += 1;
+    for (const { key } of expected) {
+      const node = this.#nodes.get(key);
+      if (node !== undefined) node.isLight = node.record.id === idOf(key);
+    }
     for (const id of trees) {
       if (known.has(id)) continue;
       await this.#discard(id);
@@ -356,8 +368,7 @@ export class Bookkeeper implements Snapshotter {
       children: 0,
       busy: false,
       usage: undefined,
-      settled: written,
-      background: false,
+      isLight: !record.durable,
     };
     if (!(await this.#hasTree(node, trees))) return undefined;
     nodes.set(record.id, node);
@@ -376,11 +387,35 @@ export class Bookkeeper implements Snapshotter {
       this.repairs.push(`made the writable layer of snapshot "${record.name}" again: the disk had lost it`);
       return true;
     }
-    await this.#records.remove(record);
+    await this.#records.remove(record, { synced: true });
     if (trees.has(record.id)) await this.#discard(record.id);
     this.repairs.push(`forgot snapshot "${record.name}": its files are gone`);
     return false;
   }
+}
+
+function freeId(): string {
+  return randomBytes(6).toString("hex");
+}
+
+/** A container's tree bears the short id that users know it by. */
+function idOf(key: string): string {
+  return /^[0-9a-f]{64}$/.test(key) ? key.slice(0, 12) : createHash("sha256").update(key).digest("hex").slice(0, 12);
+}
+
+/** What callers remember and the disk has no record of. One whose parent is gone can't be made again: its tree stays as it is. */
+function lostRecords(records: readonly SnapshotRecord[], expected: readonly ExpectedSnapshot[]): SnapshotRecord[] {
+  const byName = new Map(records.map((record) => [record.name, record]));
+  return expected
+    .filter(({ key }) => !byName.has(key))
+    .map(({ key, parent, durable, limit }) => ({
+      id: idOf(key),
+      kind: "active",
+      name: key,
+      parent: parent === undefined ? undefined : (byName.get(parent)?.id ?? missingParent),
+      durable,
+      ...(limit === undefined ? {} : { limit }),
+    }));
 }
 
 function infoOf({ record, parent }: Node): SnapshotInfo {

@@ -59,29 +59,28 @@ export class Records {
     return { records, torn };
   }
 
-  /** Waits for the disk twice where the record is durable; all else is quicker done at once than in the thread pool. */
-  async write(record: SnapshotRecord): Promise<void> {
-    const { id, durable, ...rest } = record;
+  /** Waits for the disk twice where the record is `synced`; all else is quicker done at once than in the thread pool. */
+  async write({ id, ...rest }: SnapshotRecord, { synced }: { readonly synced: boolean }): Promise<void> {
     const path = this.#path(id);
-    const temporary = durable ? temporaryPath(path) : path;
-    const file = openSync(temporary, durable ? "wx" : "w", 0o600);
+    const temporary = synced ? temporaryPath(path) : path;
+    const file = openSync(temporary, synced ? "wx" : "w", 0o600);
     try {
-      writeFileSync(file, `${JSON.stringify({ ...rest, durable })}\n`);
-      if (durable) await sync(file);
+      writeFileSync(file, `${JSON.stringify(rest)}\n`);
+      if (synced) await sync(file);
     } catch (error) {
       rmSync(temporary, { force: true });
       throw error;
     } finally {
       closeSync(file);
     }
-    if (!durable) return;
+    if (!synced) return;
     renameSync(temporary, path);
     await sync(this.#descriptor);
   }
 
-  async remove({ id, durable }: SnapshotRecord, { synced = true }: { readonly synced?: boolean } = {}): Promise<void> {
+  async remove({ id }: SnapshotRecord, { synced }: { readonly synced: boolean }): Promise<void> {
     unlinkIfThere(this.#path(id));
-    if (durable && synced) await sync(this.#descriptor);
+    if (synced) await sync(this.#descriptor);
   }
 
   close(): void {

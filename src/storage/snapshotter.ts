@@ -19,8 +19,6 @@ export interface Snapshotter {
   readonly repairs: readonly string[];
   /** Starts an active snapshot on `parent`, or on nothing. `conflict` when the key is in use, `not_found` for the parent. */
   prepare(key: string, parent?: SnapshotName, options?: PrepareOptions): Promise<readonly Mount[]>;
-  /** Resolves when the record of a snapshot that was prepared in the background is on the disk; rejects when it can't be written. */
-  settled(key: string): Promise<void>;
   /** The mounts of an active snapshot or view that is there. Ask anew before each mounting. */
   mounts(key: string): readonly Mount[];
   /** Like prepare, but read-only: a view is removed, never committed. */
@@ -61,11 +59,19 @@ export interface PrepareOptions {
    */
   readonly durable?: boolean;
   /**
-   * True: resolves before the record is on the disk, and removing waits for no disk either. For a caller that prepares the snapshot anew when a
-   * power cut took it, and awaits {@link Snapshotter.settled} before anything is written to it. Default: false.
+   * True: the caller keeps key and parent itself and tells them at each opening ({@link ExpectedSnapshot}), so that nothing waits for the
+   * disk here, and what the disk loses of the record is made good then. Default: false.
    */
-  readonly background?: boolean;
+  readonly remembered?: boolean;
   /** What may be written to it at most; `unsupported` where the driver can't hold it to that. */
+  readonly limit?: StorageLimit;
+}
+
+/** An active snapshot that a caller remembers: opening finds its tree, or makes it again. */
+export interface ExpectedSnapshot {
+  readonly key: string;
+  readonly parent: SnapshotName | undefined;
+  readonly durable: boolean;
   readonly limit?: StorageLimit;
 }
 

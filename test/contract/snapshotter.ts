@@ -180,19 +180,31 @@ export function snapshotterContract(
       look("i-active", (directory) => assert.equal(readFileSync(join(directory, "written"), "utf8"), "kept"));
     });
 
-    it("keeps what was prepared in the background once it is settled, and takes its removal at once", async () => {
-      await layer("m1", undefined, "file");
-      await snapshots.prepare("m-background", "m1", { background: true });
-      await snapshots.settled("m-background");
-      look("m-background", (directory) => writeFileSync(join(directory, "written"), "kept"));
+    it("finds a remembered tree again when the disk has lost its record, and makes it anew when it lost that too", async () => {
+      const layerName = await layer("o1", undefined, "file");
+      const keys = ["a", "b"].map((letter) => letter.repeat(64));
+      const expected = keys.map((key) => ({ key, parent: layerName, durable: true }));
+      const loseRecords = () => {
+        for (const file of readdirSync(join(root, name, "state"))) {
+          const path = join(root, name, "state", file);
+          if (keys.some((key) => readFileSync(path, "utf8").includes(key))) rmSync(path);
+        }
+      };
+      for (const key of keys) await snapshots.prepare(key, layerName, { remembered: true });
+      const [kept = "", lost = ""] = keys;
+      look(kept, (directory) => writeFileSync(join(directory, "written"), "kept"));
+      await snapshots.remove(lost);
+      await snapshots.close();
+      loseRecords();
+      snapshots = await openSnapshotter({ root, driver: name, candidates: [candidate], tools, expected });
+      look(kept, (directory) => assert.equal(readFileSync(join(directory, "written"), "utf8"), "kept"));
+      look(lost, (directory) => assert.deepEqual(readdirSync(directory), ["file"]));
+      assert.match(snapshots.repairs.join(), new RegExp(lost));
       await reopen();
-      look("m-background", (directory) => assert.equal(readFileSync(join(directory, "written"), "utf8"), "kept"));
-
-      await snapshots.prepare("m-gone", "m1", { background: true });
-      await snapshots.remove("m-gone");
+      for (const key of keys) await snapshots.remove(key);
       await reopen();
-      assert.equal(snapshots.has("m-gone"), false);
       assert.deepEqual(snapshots.repairs, []);
+      assert.equal(snapshots.has(kept), false);
     });
 
     it("can be mounted again and again, undurable ones too", async () => {
