@@ -164,7 +164,7 @@ async function assemble(
   const kept = store.load();
   const snapshotter = await openSnapshotter({
     tools,
-    expected: kept.records.map(expectedSnapshot),
+    memory: { expected: kept.records.map(expectedSnapshot), isWhole: kept.broken.length === 0 },
     root: snapshotsRoot,
     driver: options.storageDriver,
     candidates: storageDrivers,

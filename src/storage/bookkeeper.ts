@@ -11,6 +11,7 @@ import type {
   PrepareOptions,
   SnapshotDriver,
   SnapshotInfo,
+  SnapshotMemory,
   SnapshotName,
   Snapshotter,
   StorageLimit,
@@ -27,8 +28,8 @@ interface Node {
   /** A change of it is under way. */
   busy: boolean;
   usage: Usage | undefined;
-  /** Its record never waits for the disk: a power cut may take it, or its caller knows it without. */
-  isLight: boolean;
+  /** How it is found again: by a record that is synced, by one that a power cut may take, or by what its caller remembers. */
+  kept: "synced" | "written" | "remembered";
 }
 
 interface NewSnapshot {
@@ -76,10 +77,10 @@ export class Bookkeeper implements Snapshotter {
   static async open(
     directory: string,
     driver: SnapshotDriver,
-    expected: readonly ExpectedSnapshot[] = [],
+    memory: SnapshotMemory = { expected: [], isWhole: true },
   ): Promise<Bookkeeper> {
     const keeper = new Bookkeeper(directory, driver);
-    await keeper.#load(expected);
+    await keeper.#load(memory);
     return keeper;
   }
 
@@ -88,6 +89,7 @@ export class Bookkeeper implements Snapshotter {
     parent?: SnapshotName,
     { durable = true, remembered = false, limit }: PrepareOptions = {},
   ): Promise<readonly Mount[]> {
+    if (limit !== undefined) checkLimit(limit, this.#driver);
     return this.#start(key, "active", parent, { durable, remembered, limit }, (record, parents) =>
       this.#driver.create(record.id, parents, { durable, limit }),
     );
@@ -180,11 +182,11 @@ export class Bookkeeper implements Snapshotter {
       ...(limit === undefined ? {} : { limit }),
     };
     // A tree that can't be told from its key is found by its record only.
-    const isLight = !durable || (remembered && record.id === idOf(name));
-    return this.#make(record, parent, isLight, async (node) => {
+    const kept = remembered && record.id === idOf(name) ? "remembered" : durable ? "synced" : "written";
+    return this.#make(record, parent, kept, async (node) => {
       await makeTree(record, parentIds(node));
       const mounts = this.#mountsOf(node);
-      await this.#records.write(record, { synced: !isLight });
+      if (kept !== "remembered") await this.#records.write(record, { synced: durable });
       return mounts;
     });
   }
@@ -197,7 +199,7 @@ export class Bookkeeper implements Snapshotter {
   ): Promise<void> {
     const id = freeId();
     const record: SnapshotRecord = { id, kind: "committed", name, parent: parent?.record.id, durable: true };
-    await this.#make(record, parent, false, async (node) => {
+    await this.#make(record, parent, "synced", async (node) => {
       await makeTree(id, parentIds(node));
       await this.#records.write(record, { synced: true });
     });
@@ -207,7 +209,7 @@ export class Bookkeeper implements Snapshotter {
   async #make<T>(
     record: SnapshotRecord,
     parent: Node | undefined,
-    isLight: boolean,
+    kept: Node["kept"],
     fill: (node: Node) => Promise<T>,
   ): Promise<T> {
     const { name } = record;
@@ -219,7 +221,7 @@ export class Bookkeeper implements Snapshotter {
     this.#reserved.add(name);
     if (parent !== undefined) parent.children += 1;
     this.#trash.defer();
-    const node: Node = { record, parent, children: 0, busy: false, usage: undefined, isLight };
+    const node: Node = { record, parent, children: 0, busy: false, usage: undefined, kept };
     try {
       const result = await fill(node);
       this.#nodes.set(name, node);
@@ -240,13 +242,13 @@ export class Bookkeeper implements Snapshotter {
     await this.#records.write(record, { synced: true });
     this.#nodes.delete(node.record.name);
     node.record = record;
-    node.isLight = false;
+    node.kept = "synced";
     this.#nodes.set(name, node);
     this.#trash.defer();
   }
 
   async #remove(node: Node): Promise<void> {
-    await this.#records.remove(node.record, { synced: !node.isLight });
+    if (node.kept !== "remembered") await this.#records.remove(node.record, { synced: node.kept === "synced" });
     this.#nodes.delete(node.record.name);
     if (node.parent !== undefined) node.parent.children -= 1;
     if (node.record.kind !== "view") await this.#discard(node.record.id);
@@ -321,23 +323,21 @@ export class Bookkeeper implements Snapshotter {
     return [...this.#nodes.values()].some(({ record }) => record.id === id) ? freeId() : id;
   }
 
-  async #load(expected: readonly ExpectedSnapshot[]): Promise<void> {
+  async #load({ expected, isWhole }: SnapshotMemory): Promise<void> {
     const { records, torn } = await this.#records.readAll();
     const trees = new Set(this.#driver.list());
     const known = new Map(records.map((record) => [record.id, record]));
-    for (const record of lostRecords(records, expected)) {
-      known.set(record.id, record);
-      if (record.parent !== missingParent) await this.#records.write(record, { synced: false });
-    }
+    const remembered = recordsOf(expected, records);
+    for (const record of remembered) known.set(record.id, record);
     const nodes = new Map<string, Node>();
     for (const record of known.values()) await this.#restore(record, known, trees, nodes);
     for (const node of nodes.values()) if (node.parent !== undefined) node.parent.children += 1;
-    for (const { key } of expected) {
-      const node = this.#nodes.get(key);
-      if (node !== undefined) node.isLight = node.record.id === idOf(key);
+    for (const { name } of remembered) {
+      const node = this.#nodes.get(name);
+      if (node !== undefined) node.kept = "remembered";
     }
     for (const id of trees) {
-      if (known.has(id)) continue;
+      if (known.has(id) || !isWhole) continue;
       await this.#discard(id);
       this.repairs.push(`removed the half-made snapshot ${id}, which nobody was told of`);
     }
@@ -368,7 +368,7 @@ export class Bookkeeper implements Snapshotter {
       children: 0,
       busy: false,
       usage: undefined,
-      isLight: !record.durable,
+      kept: record.durable ? "synced" : "written",
     };
     if (!(await this.#hasTree(node, trees))) return undefined;
     nodes.set(record.id, node);
@@ -403,8 +403,8 @@ function idOf(key: string): string {
   return /^[0-9a-f]{64}$/.test(key) ? key.slice(0, 12) : createHash("sha256").update(key).digest("hex").slice(0, 12);
 }
 
-/** What callers remember and the disk has no record of. One whose parent is gone can't be made again: its tree stays as it is. */
-function lostRecords(records: readonly SnapshotRecord[], expected: readonly ExpectedSnapshot[]): SnapshotRecord[] {
+/** What callers remember and the disk has no record of. One whose parent is gone can't be used: its tree stays as it is. */
+function recordsOf(expected: readonly ExpectedSnapshot[], records: readonly SnapshotRecord[]): SnapshotRecord[] {
   const byName = new Map(records.map((record) => [record.name, record]));
   return expected
     .filter(({ key }) => !byName.has(key))
@@ -426,6 +426,16 @@ function parentIds(node: Node): readonly string[] {
   const ids: string[] = [];
   for (let parent = node.parent; parent !== undefined; parent = parent.parent) ids.push(parent.record.id);
   return ids;
+}
+
+function checkLimit({ bytes, inodes }: StorageLimit, { name, traits }: SnapshotDriver): void {
+  const lacks =
+    (bytes !== undefined && traits.limits.bytes === "none") ||
+    (inodes !== undefined && traits.limits.inodes === "none");
+  if (!lacks) return;
+  throw new OnggiError("unsupported", `the storage driver "${name}" can't limit what a container writes here`, {
+    hint: "It takes loop devices and mke2fs (apt-get install e2fsprogs), or a file system with project quotas.",
+  });
 }
 
 function explained(error: unknown, name: string): unknown {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { isErrno } from "../base/errno.ts";
 import { messageOf, OnggiError } from "../base/error.ts";
 import { Bookkeeper } from "./bookkeeper.ts";
-import type { DriverCandidate, DriverTools, ExpectedSnapshot, Snapshotter } from "./snapshotter.ts";
+import type { DriverCandidate, DriverTools, SnapshotMemory, Snapshotter } from "./snapshotter.ts";
 
 export interface OpenSnapshotterOptions {
   /** Each driver has a folder of its name in it. */
@@ -13,8 +13,8 @@ export interface OpenSnapshotterOptions {
   /** The best first. */
   readonly candidates: readonly DriverCandidate[];
   readonly tools: DriverTools;
-  /** The active snapshots that callers remember. */
-  readonly expected?: readonly ExpectedSnapshot[];
+  /** Default: nobody remembers anything. */
+  readonly memory?: SnapshotMemory;
 }
 
 /**
@@ -29,7 +29,7 @@ export async function openSnapshotter({
   driver,
   candidates,
   tools,
-  expected = [],
+  memory,
 }: OpenSnapshotterOptions): Promise<Snapshotter> {
   makeRoot(root);
   const used = candidates.find(({ name }) => hasSnapshots(join(root, name)));
@@ -44,7 +44,7 @@ export async function openSnapshotter({
   }
   const chosen = await choose(root, driver ?? used?.name, candidates, tools);
   const directory = join(root, chosen.name);
-  return Bookkeeper.open(directory, await chosen.open(directory, tools), expected);
+  return Bookkeeper.open(directory, await chosen.open(directory, tools), memory);
 }
 
 export interface DriverReport {

@@ -59,12 +59,19 @@ export interface PrepareOptions {
    */
   readonly durable?: boolean;
   /**
-   * True: the caller keeps key and parent itself and tells them at each opening ({@link ExpectedSnapshot}), so that nothing waits for the
-   * disk here, and what the disk loses of the record is made good then. Default: false.
+   * True: the caller keeps key and parent itself and tells them at each opening ({@link SnapshotMemory}), so that no record is written
+   * here and nothing waits for the disk. Default: false.
    */
   readonly remembered?: boolean;
   /** What may be written to it at most; `unsupported` where the driver can't hold it to that. */
   readonly limit?: StorageLimit;
+}
+
+/** What callers remember of their snapshots. */
+export interface SnapshotMemory {
+  readonly expected: readonly ExpectedSnapshot[];
+  /** False: there may be more, of which the caller can't know; so no tree that nobody knows is removed. */
+  readonly isWhole: boolean;
 }
 
 /** An active snapshot that a caller remembers: opening finds its tree, or makes it again. */
@@ -91,6 +98,8 @@ export interface SnapshotInfo {
 export interface Usage {
   readonly bytes: number;
   readonly inodes: number;
+  /** What may still be written, where a limit is kept by a file system that says so. */
+  readonly free?: { readonly bytes: number; readonly inodes: number };
 }
 
 export interface WritableTree {

@@ -180,31 +180,34 @@ export function snapshotterContract(
       look("i-active", (directory) => assert.equal(readFileSync(join(directory, "written"), "utf8"), "kept"));
     });
 
-    it("finds a remembered tree again when the disk has lost its record, and makes it anew when it lost that too", async () => {
-      const layerName = await layer("o1", undefined, "file");
-      const keys = ["a", "b"].map((letter) => letter.repeat(64));
-      const expected = keys.map((key) => ({ key, parent: layerName, durable: true }));
-      const loseRecords = () => {
-        for (const file of readdirSync(join(root, name, "state"))) {
-          const path = join(root, name, "state", file);
-          if (keys.some((key) => readFileSync(path, "utf8").includes(key))) rmSync(path);
-        }
+    it("finds a remembered tree by what its caller tells, and makes it anew when the disk has lost it", async () => {
+      const parent = await layer("o1", undefined, "file");
+      const [kept, lost, unknown] = ["a", "b", "c"].map((letter) => letter.repeat(64));
+      assert.ok(kept !== undefined && lost !== undefined && unknown !== undefined);
+      const reopenTelling = async (keys: readonly string[], isWhole = true) => {
+        await snapshots.close();
+        const memory = { expected: keys.map((key) => ({ key, parent, durable: true })), isWhole };
+        snapshots = await openSnapshotter({ root, driver: name, candidates: [candidate], tools, memory });
       };
-      for (const key of keys) await snapshots.prepare(key, layerName, { remembered: true });
-      const [kept = "", lost = ""] = keys;
-      look(kept, (directory) => writeFileSync(join(directory, "written"), "kept"));
-      await snapshots.remove(lost);
-      await snapshots.close();
-      loseRecords();
-      snapshots = await openSnapshotter({ root, driver: name, candidates: [candidate], tools, expected });
+      for (const key of [kept, unknown]) {
+        await snapshots.prepare(key, parent, { remembered: true });
+        look(key, (directory) => writeFileSync(join(directory, "written"), "kept"));
+      }
+      await reopenTelling([kept, lost], false);
       look(kept, (directory) => assert.equal(readFileSync(join(directory, "written"), "utf8"), "kept"));
       look(lost, (directory) => assert.deepEqual(readdirSync(directory), ["file"]));
-      assert.match(snapshots.repairs.join(), new RegExp(lost));
-      await reopen();
-      for (const key of keys) await snapshots.remove(key);
-      await reopen();
+      assert.match(snapshots.repairs.join(), new RegExp(`^[^,]*${lost}[^,]*$`));
+      await reopenTelling([kept, lost, unknown]);
       assert.deepEqual(snapshots.repairs, []);
-      assert.equal(snapshots.has(kept), false);
+      look(unknown, (directory) => assert.equal(readFileSync(join(directory, "written"), "utf8"), "kept"));
+      await snapshots.remove(kept);
+      await reopenTelling([unknown]);
+      assert.deepEqual(
+        [kept, lost, unknown].map((key) => snapshots.has(key)),
+        [false, false, true],
+      );
+      assert.match(snapshots.repairs.join(), /half-made snapshot b{12}/);
+      await snapshots.remove(unknown);
     });
 
     it("can be mounted again and again, undurable ones too", async () => {
