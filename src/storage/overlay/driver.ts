@@ -15,6 +15,7 @@ import { join } from "node:path";
 import { isErrno } from "../../base/errno.ts";
 import { copyTree } from "../copy-tree.ts";
 import { syncFileSystem } from "../file-system.ts";
+import { imageMeans, SizedImages } from "../sized-image.ts";
 import type { DriverCandidate, SnapshotDriver } from "../snapshotter.ts";
 import { treeUsage } from "../tree-usage.ts";
 import { lowerFile, type OverlayFeatures, overlayMounts } from "./mounts.ts";
@@ -23,8 +24,8 @@ import { overlayFeatures, probeOverlay } from "./probe.ts";
 export const overlayCandidate: DriverCandidate = {
   name: "overlay",
   probe: probeOverlay,
-  async open(directory) {
-    return openOverlay(directory, await overlayFeatures(directory));
+  async open(directory, tools) {
+    return openOverlay(directory, await overlayFeatures(directory), await SizedImages.open(directory, tools));
   },
 };
 
@@ -40,7 +41,8 @@ export const overlayCandidate: DriverCandidate = {
  *
  * A container's tree is three directories and no file: its start and its end cost little.
  */
-export function openOverlay(directory: string, features: OverlayFeatures): SnapshotDriver {
+export function openOverlay(directory: string, features: OverlayFeatures, images: SizedImages): SnapshotDriver {
+  const means = imageMeans();
   const diff = (id: string) => join(directory, id, "diff");
   const work = (id: string) => join(directory, id, "work");
   const short = (id: string) => join(directory, "l", shortName(id));
@@ -55,12 +57,13 @@ export function openOverlay(directory: string, features: OverlayFeatures): Snaps
 
   return {
     name: "overlay",
-    traits: { write: "copy-on-write", unit: "file", limits: { bytes: "none", inodes: "none" } },
+    traits: { write: "copy-on-write", unit: "file", limits: { bytes: means, inodes: means } },
     list: () => readdirSync(directory).filter((name) => /^[0-9a-f]{4,}$/.test(name)),
-    isWhole: (id) => existsSync(diff(id)) && existsSync(work(id)),
+    isWhole: (id) => images.isBroken(id) || (existsSync(diff(id)) && existsSync(work(id))),
 
-    async create(id, parents) {
+    async create(id, parents, { durable, limit }) {
       mkdirSync(join(directory, id), { recursive: true, mode: 0o700 });
+      if (limit !== undefined) await images.create(id, limit, { durable });
       makeRoot(diff(id), parents[0] === undefined ? undefined : diff(parents[0]));
       mkdirSync(work(id), { recursive: true, mode: 0o700 });
     },
@@ -72,6 +75,7 @@ export function openOverlay(directory: string, features: OverlayFeatures): Snaps
     },
 
     async freeze(id, parents) {
+      if (images.has(id)) await images.flatten(id);
       if (parents.length > 0) {
         writeFileSync(join(directory, id, "lower"), lowerFile(parents.map(shortName)), { mode: 0o600 });
       }
@@ -81,17 +85,22 @@ export function openOverlay(directory: string, features: OverlayFeatures): Snaps
     },
 
     discard(id, trash) {
-      renameTolerant(join(directory, id), trash);
-      rmSync(short(id), { force: true });
+      const vanish = () => {
+        renameTolerant(join(directory, id), trash);
+        rmSync(short(id), { force: true });
+      };
+      if (images.has(id)) return images.discard(id, trash).then(vanish);
+      return vanish();
     },
 
     mounts(id, parents, how) {
+      images.check(id);
       if (!how.durable && how.writable) forgetVolatile(work(id));
       return overlayMounts(treeOf(id, parents), how, features);
     },
 
     writable: (id) => ({ directory: diff(id), whiteouts: "overlay" }),
-    usage: (id) => treeUsage(join(directory, id)),
+    usage: async (id) => (images.has(id) ? images.usage(id) : treeUsage(join(directory, id))),
 
     /** Docker's names. MergedDir is in the container's own mount namespace, so on the host nothing is there. */
     describe: (id, parents) => ({
@@ -100,6 +109,8 @@ export function openOverlay(directory: string, features: OverlayFeatures): Snaps
       UpperDir: diff(id),
       WorkDir: work(id),
     }),
+
+    close: () => images.close(),
   };
 }
 

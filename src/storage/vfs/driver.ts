@@ -4,53 +4,77 @@ import { isErrno } from "../../base/errno.ts";
 import type { Mount } from "../../program/mount.ts";
 import { copyTree } from "../copy-tree.ts";
 import { syncFileSystem } from "../file-system.ts";
-import type { DriverCandidate, SnapshotDriver } from "../snapshotter.ts";
+import { imageMeans, SizedImages } from "../sized-image.ts";
+import type { DriverCandidate, SnapshotDriver, StorageLimit, Usage } from "../snapshotter.ts";
 import { treeUsage } from "../tree-usage.ts";
 
 export const vfsCandidate: DriverCandidate = {
   name: "vfs",
   probe: async () => undefined,
-  open: async (directory) => openVfs(directory),
+  open: async (directory, tools) => openVfs(directory, await SizedImages.open(directory, tools)),
 };
 
 /**
  * Snapshots as whole copies: works on any file system, slowly, and takes the image's size for each container unless the
  * file system shares blocks between copies (xfs with reflink, btrfs).
  */
-export function openVfs(directory: string): SnapshotDriver {
+export function openVfs(directory: string, images: SizedImages): SnapshotDriver {
+  const means = imageMeans();
   const tree = (id: string) => join(directory, id);
   return {
     name: "vfs",
-    traits: { write: "copy", unit: "file", limits: { bytes: "none", inodes: "none" } },
+    traits: { write: "copy", unit: "file", limits: { bytes: means, inodes: means } },
     list: () => readdirSync(directory).filter((name) => /^[0-9a-f]{4,}$/.test(name)),
     isWhole: (id) => existsSync(tree(id)),
 
-    async create(id, parents, { durable }) {
+    async create(id, parents, { durable, limit }) {
       const nearest = parents[0];
       mkdirSync(tree(id), { recursive: true, mode: 0o755 });
+      if (limit !== undefined) {
+        const copied = nearest === undefined ? { bytes: 0, inodes: 0 } : await treeUsage(tree(nearest));
+        await images.create(id, raised(limit, copied), { durable });
+      }
       if (nearest === undefined) return chmodSync(tree(id), 0o755); // mkdir's mode is subject to the umask
       await copyTree(tree(nearest), tree(id));
       if (durable) await syncFileSystem(directory);
     },
 
     copy: (from, to) => copyTree(tree(from), tree(to)),
-    freeze: () => syncFileSystem(directory),
+    async freeze(id) {
+      if (images.has(id)) await images.flatten(id);
+      await syncFileSystem(directory);
+    },
 
     discard(id, trash) {
-      try {
-        renameSync(tree(id), trash);
-      } catch (error) {
-        if (!isErrno(error, "ENOENT")) throw error;
-      }
+      if (images.has(id)) return images.discard(id, trash).then(() => renameTolerant(tree(id), trash));
+      return renameTolerant(tree(id), trash);
     },
 
     mounts(id, parents, { writable }): readonly Mount[] {
+      images.check(id);
       if (writable) return [{ type: "bind", source: tree(id), options: [] }];
       return [{ type: "bind", source: tree(parents[0] ?? id), options: [], readonly: true }];
     },
 
     writable: (id) => ({ directory: tree(id), whiteouts: "remove" }),
-    usage: (id) => treeUsage(tree(id)),
+    usage: async (id) => (images.has(id) ? images.usage(id) : treeUsage(tree(id))),
     describe: () => ({}),
+    close: () => images.close(),
   };
+}
+
+/** A limit is of what a container writes: what was copied for it comes on top. */
+function raised({ bytes, inodes }: StorageLimit, copied: Usage): StorageLimit {
+  return {
+    ...(bytes === undefined ? {} : { bytes: bytes + copied.bytes }),
+    ...(inodes === undefined ? {} : { inodes: inodes + copied.inodes }),
+  };
+}
+
+function renameTolerant(from: string, to: string): void {
+  try {
+    renameSync(from, to);
+  } catch (error) {
+    if (!isErrno(error, "ENOENT")) throw error;
+  }
 }

@@ -1,0 +1,352 @@
+import { execFile } from "node:child_process";
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  statfsSync,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { promisify } from "node:util";
+import { isErrno } from "../base/errno.ts";
+import { messageOf, OnggiError } from "../base/error.ts";
+import { CLONE_NEWNS, MNT_DETACH, O_RDONLY } from "../program/kernel.ts";
+import { copyTree } from "./copy-tree.ts";
+import { syncFileSystem } from "./file-system.ts";
+import { namespacesWith, readMountTable } from "./mount-table.ts";
+import type { DriverTools, LimitMeans, StorageLimit, Usage } from "./snapshotter.ts";
+
+const run = promisify(execFile);
+
+/** Less than this and ext4 has no room for itself. */
+export const minImageBytes = 16 * 1024 * 1024;
+/** Where only inodes are limited and the host has more room than this. */
+const maxImageBytes = 1024 ** 4;
+/** Inodes that ext4 keeps for itself: 1 to 11, the root directory and lost+found among them. */
+const ownInodes = 11;
+/** Directories that a driver makes beside what the container writes. */
+const driverInodes = 5;
+/** Offset of the magic number in an ext4 image, and the number. */
+const magicAt = 1024 + 0x38;
+const magic = 0xef53;
+const suffix = ".img";
+const atOnce = 4;
+
+/**
+ * File systems of a certain size, each a sparse file mounted over one directory: the way to hold a container to bytes and inodes where
+ * the file system below can't.
+ *
+ * ```
+ * images/<id>.img   the file        <id>/   where it is mounted, on a loop device that the kernel frees with the last mount
+ * ```
+ *
+ * What was mounted before a kill -9 is adopted; after a reboot all are mounted again; closing unmounts what lies on the host, while containers
+ * that run keep theirs. The file comes first and goes last, so what a crash leaves half made is always found by its file or its mount.
+ */
+export class SizedImages {
+  readonly #directory: string;
+  readonly #tools: DriverTools;
+  readonly #ids = new Set<string>();
+  /** Why an image couldn't be mounted. */
+  readonly #broken = new Map<string, string>();
+
+  private constructor(directory: string, tools: DriverTools) {
+    this.#directory = directory;
+    this.#tools = tools;
+  }
+
+  /** Takes in the images below a driver's folder: adopts, mounts again, unmounts those that belong to nothing. */
+  static async open(directory: string, tools: DriverTools): Promise<SizedImages> {
+    const images = new SizedImages(directory, tools);
+    await images.#restore();
+    return images;
+  }
+
+  has(id: string): boolean {
+    return this.#ids.has(id);
+  }
+
+  /** Makes an image of that size and mounts it over the directory `id`, made first; or mounts the one that is there. */
+  async create(id: string, limit: StorageLimit, { durable }: { readonly durable: boolean }): Promise<void> {
+    const place = this.#place(id);
+    mkdirSync(place, { recursive: true, mode: 0o700 });
+    if (!this.#ids.has(id)) {
+      mkdirSync(join(this.#directory, "images"), { recursive: true, mode: 0o700 });
+      this.#ids.add(id);
+      await this.#format(this.#file(id), sizeFor(limit, this.#directory), limit.inodes, durable);
+    }
+    await this.#mount(id);
+    removeEmpty(join(place, "lost+found"));
+  }
+
+  /** @throws OnggiError `corrupt` for an image that can't be mounted, saying why */
+  check(id: string): void {
+    const reason = this.#broken.get(id);
+    if (reason === undefined) return;
+    throw new OnggiError("corrupt", `the disk image ${this.#file(id)} can't be mounted: ${reason}`, {
+      hint: `Look at it with e2fsck -n ${this.#file(id)}, or remove the container.`,
+    });
+  }
+
+  /** There, but it can't be mounted. */
+  isBroken(id: string): boolean {
+    return this.#broken.has(id);
+  }
+
+  /** What is used of it and what is left, by one call of the kernel. */
+  usage(id: string): Usage {
+    const { bsize, blocks, bfree, bavail, files, ffree } = statfsSync(this.#place(id));
+    return {
+      bytes: (blocks - bfree) * bsize,
+      inodes: Math.max(0, files - ffree - ownInodes),
+      free: { bytes: bavail * bsize, inodes: ffree },
+    };
+  }
+
+  /** Unmounts it and moves the file beside `trash`, to which the caller moves the directory. */
+  async discard(id: string, trash: string): Promise<void> {
+    await this.#unmount(this.#place(id));
+    renameTolerant(this.#file(id), `${trash}${suffix}`);
+    this.#ids.delete(id);
+    this.#broken.delete(id);
+  }
+
+  /** Puts what it holds into an ordinary directory of the same name. */
+  async flatten(id: string): Promise<void> {
+    const place = this.#place(id);
+    const copy = join(this.#directory, "images", `${id}.tree`);
+    await copyTree(place, copy);
+    removeEmpty(join(copy, "lost+found"));
+    await syncFileSystem(this.#directory);
+    await this.#unmount(place);
+    rmdirSync(place);
+    renameSync(copy, place);
+    rmSync(this.#file(id));
+    this.#ids.delete(id);
+  }
+
+  /** Unmounts them on the host: containers that run have mounts of their own, which end with them. */
+  async close(): Promise<void> {
+    await eachOf([...this.#ids], (id) => this.#unmount(this.#place(id)).catch(() => {}));
+  }
+
+  #place(id: string): string {
+    return join(this.#directory, id);
+  }
+
+  #file(id: string): string {
+    return join(this.#directory, "images", `${id}${suffix}`);
+  }
+
+  async #restore(): Promise<void> {
+    for (const name of namesIn(join(this.#directory, "images"))) {
+      const id = basename(name, suffix);
+      if (name.endsWith(suffix) && isFormatted(join(this.#directory, "images", name))) this.#ids.add(id);
+      else rmSync(join(this.#directory, "images", name), { recursive: true, force: true });
+    }
+    const below = readMountTable().filter(({ mountPoint }) => mountPoint.startsWith(`${this.#directory}/`));
+    const mounted = new Set<string>();
+    for (const { mountPoint, source } of below) {
+      const id = basename(mountPoint);
+      const isOurs = dirname(mountPoint) === this.#directory && this.#ids.has(id) && isLoopOf(source, this.#file(id));
+      if (isOurs && !mounted.has(id)) mounted.add(id);
+      else if (source.startsWith("/dev/loop") && isImageOf(source, this.#directory)) await this.#unmount(mountPoint);
+    }
+    await eachOf(
+      [...this.#ids].filter((id) => !mounted.has(id)),
+      async (id) => {
+        mkdirSync(this.#place(id), { recursive: true, mode: 0o700 });
+        await this.#mountOrMend(id).catch((error: unknown) => this.#broken.set(id, messageOf(error)));
+      },
+    );
+  }
+
+  /** The journal of ext4 mends what a power cut tore; one without a journal is checked first. */
+  async #mountOrMend(id: string): Promise<void> {
+    try {
+      await this.#mount(id);
+    } catch {
+      await run("e2fsck", ["-p", this.#file(id)]).catch(() => {});
+      await this.#mount(id);
+    }
+  }
+
+  async #format(file: string, bytes: number, inodes: number | undefined, durable: boolean): Promise<void> {
+    const descriptor = openSync(file, "w", 0o600);
+    try {
+      ftruncateSync(descriptor, bytes);
+    } finally {
+      closeSync(descriptor);
+    }
+    try {
+      await run("mke2fs", [...formatFlags(inodes, durable), file]);
+    } catch (cause) {
+      rmSync(file, { force: true });
+      this.#ids.delete(basename(file, suffix));
+      throw formatFailure(file, bytes, inodes, cause);
+    }
+  }
+
+  async #mount(id: string): Promise<void> {
+    const place = this.#place(id);
+    if (!readMountTable().some(({ mountPoint }) => mountPoint === place)) {
+      // `mount` takes the loop device that has the file already, if there is one: two would tear the file system.
+      await run("mount", ["-t", "ext4", "-o", "loop,discard,noinit_itable,errors=remount-ro", this.#file(id), place]);
+    }
+    this.#broken.delete(id);
+    const entry = readMountTable().findLast(({ mountPoint }) => mountPoint === place);
+    // Where the host's mounts are private, the executor's namespace doesn't learn of them by itself.
+    if (entry === undefined || entry.shared) return;
+    const target = { op: "mount", source: entry.source, target: place, type: "ext4", flags: 0, data: "" } as const;
+    if (!(await this.#executorSees(place))) await this.#tools.perform([target]);
+  }
+
+  async #executorSees(place: string): Promise<boolean> {
+    const [table = new Uint8Array()] = await this.#tools.perform([
+      { op: "readFile", path: "/proc/self/mountinfo", maxBytes: 4 << 20 },
+    ]);
+    return Buffer.from(table).toString("utf8").includes(` ${place} `);
+  }
+
+  /** Here and in all namespaces that were cloned from this one: each of them would hold on to the loop device. */
+  async #unmount(place: string): Promise<void> {
+    while (readMountTable().some(({ mountPoint }) => mountPoint === place)) {
+      await run("umount", [place]).catch(() => run("umount", ["--lazy", place]));
+    }
+    for (const pid of namespacesWith(place)) {
+      await this.#tools
+        .perform([
+          { op: "open", slot: "namespace", path: `/proc/${pid}/ns/mnt`, flags: O_RDONLY },
+          { op: "setns", slot: "namespace", flags: CLONE_NEWNS },
+          { op: "umount", target: place, flags: MNT_DETACH, ignore: ["EINVAL", "ENOENT"] },
+        ])
+        .catch(() => {}); // Its last process has ended, and the mount with it.
+    }
+  }
+}
+
+/** Whether this host can make such images: by a program for ext4 and loop devices. */
+export function imageMeans(): LimitMeans {
+  const directories = (process.env.PATH ?? "").split(":").concat("/usr/sbin", "/sbin");
+  const hasProgram = directories.some((directory) => existsSync(join(directory, "mke2fs")));
+  return hasProgram && canWrite("/dev/loop-control") ? "image" : "none";
+}
+
+/**
+ * The flags of mke2fs: what makes a file system quickly, and what leaves it sparse.
+ *
+ * Measured for 2 GiB: 3 ms and 150 KB on the disk, where mke2fs by itself takes 7 ms and 67 MB.
+ */
+export function formatFlags(inodes: number | undefined, durable: boolean): readonly string[] {
+  const inodeFlags = inodes === undefined ? [] : ["-N", String(inodes + ownInodes + driverInodes)];
+  // What a power cut may take needs no journal.
+  const journal = durable ? ["-O", "^resize_inode", "-J", "size=4"] : ["-O", "^resize_inode,^has_journal"];
+  const lazy = ["-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard,root_owner=0:0"];
+  return ["-t", "ext4", "-q", "-F", "-m", "0", "-b", "4096", "-I", "256", ...inodeFlags, ...journal, ...lazy];
+}
+
+/** The size of the image; where only inodes are limited, what the host could give it. */
+function sizeFor({ bytes }: StorageLimit, directory: string): number {
+  if (bytes !== undefined && bytes < minImageBytes) {
+    throw new OnggiError("invalid", `a storage limit of ${bytes} bytes is too small: 16M is the least`, {
+      hint: "The limit is kept by a file system in a file, which needs room for itself.",
+    });
+  }
+  if (bytes !== undefined) return bytes;
+  const { bavail, bsize } = statfsSync(directory);
+  return Math.max(minImageBytes, Math.min(maxImageBytes, bavail * bsize));
+}
+
+function formatFailure(file: string, bytes: number, inodes: number | undefined, cause: unknown): OnggiError {
+  if (isErrno(cause, "ENOENT")) {
+    return new OnggiError("unsupported", "a storage limit needs the program mke2fs, which isn't installed", {
+      hint: "Install it: apt-get install e2fsprogs",
+      cause,
+    });
+  }
+  const asked = `${bytes} bytes${inodes === undefined ? "" : ` and ${inodes} inodes`}`;
+  return new OnggiError("invalid", `no file system of ${asked} can be made in ${file}: ${messageOf(cause)}`, {
+    hint: "Ask for more bytes or fewer inodes: each inode takes 256 bytes.",
+    cause,
+  });
+}
+
+/** False for a file that a crash or a power cut left before it was a file system. */
+function isFormatted(file: string): boolean {
+  const bytes = Buffer.alloc(2);
+  const descriptor = openSync(file, "r");
+  try {
+    return readSync(descriptor, bytes, 0, 2, magicAt) === 2 && bytes.readUInt16LE(0) === magic;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function isLoopOf(device: string, file: string): boolean {
+  return backingFile(device) === file;
+}
+
+/** Of an image below a folder, there still or deleted. */
+function isImageOf(device: string, directory: string): boolean {
+  return backingFile(device)?.startsWith(`${directory}/`) ?? false;
+}
+
+function backingFile(device: string): string | undefined {
+  try {
+    return readFileSync(`/sys/block/${basename(device)}/loop/backing_file`, "utf8").trimEnd();
+  } catch {
+    return undefined;
+  }
+}
+
+function namesIn(directory: string): readonly string[] {
+  try {
+    return readdirSync(directory);
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return [];
+    throw error;
+  }
+}
+
+function canWrite(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function removeEmpty(directory: string): void {
+  try {
+    rmdirSync(directory);
+  } catch (error) {
+    if (!isErrno(error, "ENOENT", "ENOTEMPTY")) throw error;
+  }
+}
+
+function renameTolerant(from: string, to: string): void {
+  try {
+    renameSync(from, to);
+  } catch (error) {
+    if (!isErrno(error, "ENOENT")) throw error;
+  }
+}
+
+/** A few at a time. */
+async function eachOf<T>(items: readonly T[], act: (item: T) => Promise<unknown>): Promise<void> {
+  const queue = [...items];
+  const worker = async () => {
+    for (let item = queue.shift(); item !== undefined; item = queue.shift()) await act(item);
+  };
+  await Promise.all(Array.from({ length: atOnce }, worker));
+}
