@@ -23,8 +23,8 @@ static int grow(struct answer *answer, size_t needed) {
   return 0;
 }
 
-int answer_file(struct answer *answer, int fd, uint64_t max_bytes) {
-  size_t start = answer->size, at = start + 4;
+int answer_append_file(struct answer *answer, size_t start, int fd, uint64_t max_bytes) {
+  size_t from = answer->size, at = from;
   for (;;) {
     if (grow(answer, at + 1) != 0) return -1;
     ssize_t got = read(fd, answer->data + at, answer->room - at);
@@ -32,7 +32,7 @@ int answer_file(struct answer *answer, int fd, uint64_t max_bytes) {
     if (got < 0) return -1;
     if (got == 0) break;
     at += (size_t)got;
-    if (at - start - 4 > max_bytes) {
+    if (at - from > max_bytes) {
       errno = EFBIG;
       return -1;
     }
@@ -43,10 +43,35 @@ int answer_file(struct answer *answer, int fd, uint64_t max_bytes) {
   return 0;
 }
 
+int answer_file(struct answer *answer, int fd, uint64_t max_bytes) {
+  size_t start = answer->size;
+  if (answer_bytes(answer, NULL, 0) != 0) return -1;
+  if (answer_append_file(answer, start, fd, max_bytes) == 0) return 0;
+  answer->size = start;
+  return -1;
+}
+
+int answer_range(struct answer *answer, int fd, uint64_t offset, uint64_t max_bytes) {
+  size_t start = answer->size;
+  if (max_bytes > MAX_MESSAGE || grow(answer, start + 4 + max_bytes) != 0) return -1;
+  size_t size = 0;
+  while (size < max_bytes) {
+    ssize_t got = pread(fd, answer->data + start + 4 + size, max_bytes - size, (off_t)(offset + size));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return -1;
+    if (got == 0) break;
+    size += (size_t)got;
+  }
+  uint32_t length = (uint32_t)size;
+  memcpy(answer->data + start, &length, 4);
+  answer->size = start + 4 + size;
+  return 0;
+}
+
 int answer_bytes(struct answer *answer, const void *data, uint32_t size) {
   if (grow(answer, answer->size + 4 + size) != 0) return -1;
   memcpy(answer->data + answer->size, &size, 4);
-  memcpy(answer->data + answer->size + 4, data, size);
+  if (size > 0) memcpy(answer->data + answer->size + 4, data, size);
   answer->size += 4 + (size_t)size;
   return 0;
 }

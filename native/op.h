@@ -70,7 +70,14 @@ enum part { PART_HOST, PART_CHILD, PART_TEARDOWN };
   X(53, readFile, "sx", IN_BATCH) \
   X(54, createFile, "dsx", ANY) \
   X(55, append, "dxb", ANY) \
-  X(56, ioctl, "sxxbp", IN_BATCH)
+  X(56, ioctl, "sxxbp", IN_BATCH) \
+  X(57, jail, "", IN_BATCH) \
+  X(58, openScan, "sx", IN_BATCH) \
+  X(59, scan, "x", IN_BATCH) \
+  X(60, readRegular, "sx", IN_BATCH) \
+  X(61, openRegular, "ds", IN_BATCH) \
+  X(62, readSlot, "dxx", IN_BATCH) \
+  X(63, dataExtents, "dxx", IN_BATCH)
 
 #define X(code, name, signature, parts) OP_##name = code,
 enum op_code { OPS(X) OP_END };
@@ -99,6 +106,7 @@ struct op_list {
 
 struct monitor;
 struct answer;
+struct scan;
 
 /* What handlers work on: one for each part that runs. Handlers of the child part allocate nothing: they share the monitor's memory. */
 struct context {
@@ -106,6 +114,9 @@ struct context {
   int umask;
   struct monitor *monitor; /* host and child part */
   struct answer *answer;   /* a worker's batch */
+  struct scan *scan;       /* a worker's, while it walks a tree */
+  int jail;                /* the root that a worker's paths stay in; -1 for none */
+  int from;                /* where link and rename find their first path */
 };
 
 #define X(code, name, signature, parts) int perform_##name(struct context *context, struct op *op);

@@ -1,7 +1,9 @@
 /* ops.c - the one table of handlers, and what runs them */
 #include "decode.h"
+#include "jail.h"
 #include "op.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,10 +16,13 @@ void context_init(struct context *context) {
   context->umask = 022;
   context->monitor = NULL;
   context->answer = NULL;
+  context->scan = NULL;
+  context->jail = -1;
+  context->from = AT_FDCWD;
 }
 
 int perform(struct context *context, struct op *op) {
-  if (op_rows[op->code].perform(context, op) == 0) return 0;
+  if ((context->jail < 0 || jail_place(context, op) == 0) && op_rows[op->code].perform(context, op) == 0) return 0;
   for (int i = 0; i < MAX_IGNORED; i++)
     if (op->ignored[i] != 0 && op->ignored[i] == errno) return 0;
   return -1;

@@ -47,8 +47,7 @@ int perform_symlink(struct context *context, struct op *op) {
 }
 
 int perform_link(struct context *context, struct op *op) {
-  (void)context;
-  return linkat(AT_FDCWD, op->field[0].text, AT_FDCWD, op->field[1].text, 0);
+  return linkat(context->from, op->field[0].text, AT_FDCWD, op->field[1].text, 0);
 }
 
 int perform_mknod(struct context *context, struct op *op) {
@@ -118,8 +117,7 @@ int perform_setxattr(struct context *context, struct op *op) {
 }
 
 int perform_rename(struct context *context, struct op *op) {
-  (void)context;
-  return rename(op->field[0].text, op->field[1].text);
+  return renameat(context->from, op->field[0].text, AT_FDCWD, op->field[1].text);
 }
 
 int perform_createFile(struct context *context, struct op *op) {

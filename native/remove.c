@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { REMOVE_ONE, REMOVE_TREE, REMOVE_FILE };
 enum { MAX_DEPTH = 24, ENTRIES_BYTES = 2048, MAX_ROUNDS = 1000, BUSY_PATIENCE_MS = 2000 };
 
 struct entry { /* struct linux_dirent64 */
@@ -136,11 +137,22 @@ static int remove_one(const char *path) {
   return rmdir(path);
 }
 
+/* EISDIR for a directory, which POSIX lets unlink(2) refuse with EPERM as well. */
+static int remove_file(const char *path) {
+  struct stat info;
+  if (unlink(path) == 0) return 0;
+  int error = errno;
+  if (error == EPERM && lstat(path, &info) == 0 && S_ISDIR(info.st_mode)) error = EISDIR;
+  errno = error;
+  return -1;
+}
+
 /* A cgroup stays busy for a moment after its last process has ended. */
 int perform_remove(struct context *context, struct op *op) {
   (void)context;
   struct timespec pause = { .tv_nsec = 100000 };
-  if (op->field[1].number != 0) return remove_tree(op->field[0].text);
+  if (op->field[1].number == REMOVE_FILE) return remove_file(op->field[0].text);
+  if (op->field[1].number == REMOVE_TREE) return remove_tree(op->field[0].text);
   for (long waited_us = 0;;) {
     if (remove_one(op->field[0].text) == 0) return 0;
     if (errno != EBUSY || waited_us >= BUSY_PATIENCE_MS * 1000L) return -1;

@@ -52,7 +52,7 @@ struct clone_request {
 struct open_request {
   uint64_t flags, mode, resolve;
 };
-enum { RESOLVE_ONE_MOUNT = 0x01, RESOLVE_NO_LINKS = 0x04, RESOLVE_BELOW = 0x08, RESOLVE_ROOTED = 0x10 };
+enum { RESOLVE_ONE_MOUNT = 0x01, RESOLVE_NO_MAGIC = 0x02, RESOLVE_NO_LINKS = 0x04, RESOLVE_BELOW = 0x08, RESOLVE_ROOTED = 0x10 };
 
 /* struct mount_attr of <linux/mount.h> */
 struct mount_request {

@@ -62,7 +62,7 @@ export interface OutputListener {
 export interface Worker {
   /**
    * Performs ops in order.
-   * @returns the data of each `readFile` and `ioctl`
+   * @returns the data of each operation that carries some (`readFile`, `ioctl`, `scan` …)
    * @throws StepFailure at the first that fails; those before it are done
    */
   run(ops: readonly Op[]): Promise<readonly Uint8Array[]>;

@@ -108,10 +108,11 @@ function* batches(ops: readonly Op[]): Iterable<readonly Op[]> {
 function dataBytes(op: Op): number {
   if (op.op === "append" || op.op === "writeFile") return op.data.length;
   if (op.op === "ioctl") return op.argument.length;
-  return op.op === "readFile" ? op.maxBytes : 0;
+  if (op.op === "dataExtents") return op.maxCount * 16;
+  return "maxBytes" in op ? Number(op.maxBytes) : 0;
 }
 
-/** What each `readFile` and `ioctl` answered: `u32 length`, bytes. */
+/** What each operation that carries data answered: `u32 length`, bytes. */
 function readData(payload: Buffer): Uint8Array[] {
   const data: Uint8Array[] = [];
   for (let at = 8; at < payload.length; ) {

@@ -79,7 +79,7 @@ export const opRows: { readonly [Name in OpName]: Row<Name> } = {
   utimens: { code: 41, signature: "sxx", fields: (op) => [op.path, op.atimeNs, op.mtimeNs] },
   setxattr: { code: 42, signature: "ssb", fields: (op) => [op.path, op.name, op.value] },
   rename: { code: 43, signature: "ss", fields: (op) => [op.from, op.to] },
-  remove: { code: 44, signature: "sx", fields: (op) => [op.path, op.recursive] },
+  remove: { code: 44, signature: "sx", fields: (op) => [op.path, op.onlyFile === true ? 2 : op.recursive] },
   killCgroup: { code: 45, signature: "s", fields: (op) => [op.path] },
   stdio: { code: 46, signature: "xxxx", fields: (op) => [op.terminal, op.stdin, op.rows, op.columns] },
   openTerminal: { code: 47, signature: "s", fields: (op) => [op.path] },
@@ -100,6 +100,17 @@ export const opRows: { readonly [Name in OpName]: Row<Name> } = {
     signature: "sxxbp",
     fields: (op) => [op.path, op.flags, op.request, op.argument, op.patches ?? []],
   },
+  jail: { code: 57, signature: "", fields: () => [] },
+  openScan: {
+    code: 58,
+    signature: "sx",
+    fields: (op) => [op.path, bits(op.oneFileSystem, op.xattrs, op.follow, op.selfOnly)],
+  },
+  scan: { code: 59, signature: "x", fields: (op) => [op.maxBytes] },
+  readRegular: { code: 60, signature: "sx", fields: (op) => [op.path, op.maxBytes] },
+  openRegular: { code: 61, signature: "ds", fields: (op) => [op.slot, op.path] },
+  readSlot: { code: 62, signature: "dxx", fields: (op) => [op.slot, op.offset, op.maxBytes] },
+  dataExtents: { code: 63, signature: "dxx", fields: (op) => [op.slot, op.offset, op.maxCount] },
 };
 
 /** Errno names to numbers, which are the same on x86-64 and arm64. */
@@ -111,6 +122,7 @@ const errnoNumbers: Readonly<Record<ErrnoName, number>> = {
   EBUSY: 16,
   EEXIST: 17,
   EXDEV: 18,
+  EISDIR: 21,
   ENODEV: 19,
   ENOTDIR: 20,
   EINVAL: 22,
@@ -217,6 +229,11 @@ function putAll<Item>(writer: Writer, items: readonly Item[], put: (item: Item) 
 /** The numbers of `enum make` in `native/resolve.h`. */
 function creation(create: "dir" | "file" | "like" | undefined): number {
   return create === undefined ? 0 : { dir: 1, file: 2, like: 3 }[create];
+}
+
+/** Bit n is set where choice n is true. */
+function bits(...choices: readonly (boolean | undefined)[]): number {
+  return choices.reduce((sum, choice, bit) => sum | (choice === true ? 1 << bit : 0), 0);
 }
 
 /** A buffer that grows; numbers are little endian. */

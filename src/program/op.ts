@@ -28,7 +28,8 @@ export type ErrnoName =
   | "ENOSYS"
   | "ENODEV"
   | "ESRCH"
-  | "EXDEV";
+  | "EXDEV"
+  | "EISDIR";
 
 /** A place in a netlink message or in the argument of an ioctl where the executor writes the number of a slot's descriptor (u32, native order). */
 export interface SlotPatch {
@@ -190,8 +191,11 @@ export type Op =
     | { readonly op: "utimens"; readonly path: string; readonly atimeNs: bigint; readonly mtimeNs: bigint }
     | { readonly op: "setxattr"; readonly path: string; readonly name: string; readonly value: Uint8Array }
     | { readonly op: "rename"; readonly from: string; readonly to: string }
-    /** unlink or rmdir; with `recursive` the whole tree. Missing is ENOENT. A cgroup directory is retried while EBUSY, 2 s at most. */
-    | { readonly op: "remove"; readonly path: string; readonly recursive?: boolean }
+    /**
+     * unlink or rmdir; with `recursive` the whole tree, with `onlyFile` EISDIR for a directory. Missing is ENOENT. A cgroup directory is retried
+     * while EBUSY, 2 s at most.
+     */
+    | { readonly op: "remove"; readonly path: string; readonly recursive?: boolean; readonly onlyFile?: boolean }
     /** Kills all that is in a cgroup: by `cgroup.kill`, or by pidfds in rounds until `cgroup.procs` is empty, 5 s at most. */
     | { readonly op: "killCgroup"; readonly path: string }
 
@@ -252,6 +256,33 @@ export type Op =
         readonly patches?: readonly SlotPatch[];
         readonly shell?: string;
       }
+    /**
+     * From now on each path of a file operation is resolved inside the present root by openat2(2), with no way out through the links of a
+     * /proc: a container that runs there can't lead the worker astray. What the last component names is never followed.
+     */
+    | { readonly op: "jail" }
+    /** Begins to walk the tree at `path`; one walk at a time. `executor/tree-reader.ts` reads it. */
+    | {
+        readonly op: "openScan";
+        readonly path: string;
+        /** Folders of other file systems are told of, but not entered. */
+        readonly oneFileSystem?: boolean;
+        readonly xattrs?: boolean;
+        /** A link at `path` is followed; of what isn't a folder then only what stat(2) tells. */
+        readonly follow?: boolean;
+        /** Tells of `path` itself alone. */
+        readonly selfOnly?: boolean;
+      }
+    /** The next page of the walk, of about `maxBytes`; empty at its end. */
+    | { readonly op: "scan"; readonly maxBytes: number }
+    /** Reads a whole ordinary file of at most `maxBytes`. The answer begins with an errno (u32), which is no failure of the operation. */
+    | { readonly op: "readRegular"; readonly path: string; readonly maxBytes: number }
+    /** Opens an ordinary file to be read; ENXIO for anything else, which is never opened. */
+    | { readonly op: "openRegular"; readonly slot: Slot; readonly path: string }
+    /** Content from `offset` on; less than `maxBytes` only at the file's end. */
+    | { readonly op: "readSlot"; readonly slot: Slot; readonly offset: number; readonly maxBytes: number }
+    /** Where data lies from `offset` on: pairs of offset and length (u64), at most `maxCount`. */
+    | { readonly op: "dataExtents"; readonly slot: Slot; readonly offset: number; readonly maxCount: number }
   ) &
     Tolerance;
 

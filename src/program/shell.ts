@@ -135,6 +135,13 @@ const forms: { readonly [Name in OpName]: (op: OpOf<Name>) => string } = {
   readFile: (op) => command("cat", op.path),
   createFile: (op) => `( set -C; > ${quote(op.path)} )`,
   append: (op) => `cat >> ${quote(op.slot)}`,
+  jail: () => "# paths stay inside the root",
+  openScan: (op) => command("find", op.path, ...(op.selfOnly === true ? ["-maxdepth", "0"] : []), "-ls"),
+  scan: () => "# further entries",
+  readRegular: (op) => command("cat", op.path),
+  openRegular: (op) => `exec {${variable(op.slot)}}< ${quote(op.path)}`,
+  readSlot: (op) => `tail -c +${op.offset + 1} <&$${variable(op.slot)} | head -c ${op.maxBytes}`,
+  dataExtents: (op) => `filefrag /proc/self/fd/$${variable(op.slot)}`,
   ioctl: (op) => op.shell ?? command("ioctl", op.path, `0x${op.request.toString(16)}`),
 };
 
