@@ -20,7 +20,9 @@ export interface OwnDaemon {
 /** A daemon of this bench's own, with the images `host` and {@link scratchImage}. */
 export async function startOwnDaemon(): Promise<OwnDaemon> {
   const directory = mkdtempSync(join(tmpdir(), "onggi-bench-"));
-  const places = { root: join(directory, "data"), runRoot: join(directory, "run"), bridge: "onggibench0" };
+  // The run directory is in memory, as /run is on every host that systemd boots; the data is on a disk.
+  const runRoot = mkdtempSync("/dev/shm/onggi-bench-");
+  const places = { root: join(directory, "data"), runRoot, bridge: "onggibench0" };
   const scratch = makeScratchImage(scratchImage);
   let daemon = await startDaemon(places);
   for (const args of [
@@ -50,7 +52,7 @@ export async function startOwnDaemon(): Promise<OwnDaemon> {
       for (const { Id } of all) await api.remove(Id);
       api.close();
       await daemon.stop();
-      rmSync(directory, { recursive: true, force: true });
+      for (const path of [directory, runRoot]) rmSync(path, { recursive: true, force: true });
     },
   };
 }
