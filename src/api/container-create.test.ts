@@ -144,7 +144,6 @@ describe("parseCreateRequest", () => {
       { UsernsMode: "private" },
       { Runtime: "kata" },
       { CgroupParent: "/a" },
-      { StorageOpt: { size: "1G" } },
       { BlkioDeviceReadBps: [{}] },
       { CpuRealtimeRuntime: 1 },
       { MemorySwappiness: 10 },

@@ -12,6 +12,7 @@ import {
 } from "./host-config.ts";
 import { parseMounts } from "./mounts.ts";
 import { parseExposedPorts, parsePortBindings } from "./ports.ts";
+import { parseStorageOptions } from "./storage-options.ts";
 import type { CreateRequest, EndpointSettings, HostConfig } from "./wire.ts";
 
 /**
@@ -83,6 +84,7 @@ export function parseCreateRequest(
     ulimits: nonEmpty(host.Ulimits?.map(({ Name, Soft, Hard }) => ({ name: Name, soft: Soft, hard: Hard }))),
     sysctls: nonEmptyMap(host.Sysctls),
     shmBytes: host.ShmSize || undefined,
+    storage: parseStorageOptions(host.StorageOpt ?? {}),
     oomScoreAdj: host.OomScoreAdj || undefined,
     groupAdd: nonEmpty(host.GroupAdd),
     pidMode: host.PidMode || undefined,

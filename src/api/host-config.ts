@@ -2,6 +2,7 @@ import { isOnggiError, OnggiError } from "../base/error.ts";
 import type { ContainerConfig, NetworkMode, Resources, RestartPolicy } from "../engine/model.ts";
 import { formatHostMounts } from "./mounts.ts";
 import { formatPortBindings } from "./ports.ts";
+import { formatStorageOptions } from "./storage-options.ts";
 import type { HostConfig } from "./wire.ts";
 
 /** Runtimes by the names under which clients ask for the usual one. */
@@ -35,7 +36,6 @@ export function refuseUnsupported(host: HostConfig): void {
   refuse(!["", "default", "process"].includes(host.Isolation ?? ""), `isolation "${host.Isolation}"`, leaveOut);
   refuse(!runtimes.includes(host.Runtime ?? ""), `runtime "${host.Runtime}"`, leaveOut);
   refuse((host.CgroupParent ?? "") !== "", "CgroupParent (--cgroup-parent)", leaveOut);
-  refuse(Object.keys(host.StorageOpt ?? {}).length > 0, "StorageOpt (--storage-opt)", leaveOut);
   for (const name of [
     "BlkioWeightDevice",
     "BlkioDeviceReadBps",
@@ -223,6 +223,7 @@ export function formatHostConfig(config: ContainerConfig): HostConfig {
     UTSMode: config.utsMode ?? "",
     UsernsMode: "",
     ShmSize: config.shmBytes ?? 67_108_864,
+    ...(config.storage === undefined ? {} : { StorageOpt: formatStorageOptions(config.storage) }),
     ...(config.sysctls === undefined ? {} : { Sysctls: config.sysctls }),
     Runtime: "onggi",
     Isolation: "",

@@ -128,6 +128,7 @@ function hostConfig(
     Sysctls: nonEmptyMap(flags.sysctl),
     Annotations: nonEmptyMap(flags.annotation),
     ShmSize: flags.shmSize,
+    StorageOpt: nonEmptyMap(flags.storageOpt),
     OomScoreAdj: flags.oomScoreAdj,
     LogConfig:
       flags.logDriver !== undefined || nonEmptyMap(flags.logOpt)

@@ -39,7 +39,13 @@ export interface ContainerConfig {
   /** `name:address`. */
   readonly extraHosts?: readonly string[];
   readonly mounts?: readonly ContainerMount[];
+  /** Paths that get an anonymous volume each, besides those that the image names. */
+  readonly volumes?: readonly string[];
+  /** Containers whose binds and volumes this one gets, too: `CONTAINER[:ro|rw]`. */
+  readonly volumesFrom?: readonly string[];
   readonly readonlyRootfs?: boolean;
+  /** What may be written to its own file system at most. */
+  readonly storage?: StorageLimit;
   readonly devices?: readonly DeviceMapping[];
   readonly privileged?: boolean;
   readonly capAdd?: readonly string[];
@@ -61,6 +67,12 @@ export interface ContainerConfig {
   readonly log?: { readonly driver: string; readonly options: Readonly<Record<string, string>> };
   /** Kept for clients that send it and read it back unchanged (Docker's HostConfig fields that Onggi has no use for yet). */
   readonly annotations?: Readonly<Record<string, string>>;
+}
+
+/** Bytes and inodes that may be taken at most. */
+export interface StorageLimit {
+  readonly bytes?: number;
+  readonly inodes?: number;
 }
 
 export interface RestartPolicy {
@@ -90,7 +102,59 @@ export type ContainerMount =
       readonly createSource: boolean;
       readonly recursive: boolean;
     }
-  | { readonly kind: "tmpfs"; readonly target: string; readonly options: readonly string[] };
+  | { readonly kind: "tmpfs"; readonly target: string; readonly options: readonly string[] }
+  | VolumeMount;
+
+/** A volume in a container; one that isn't there is made. */
+export interface VolumeMount {
+  readonly kind: "volume";
+  /** "" in a request asks for an anonymous one, whose name the engine invents. */
+  readonly name: string;
+  readonly target: string;
+  readonly readonly: boolean;
+  /** False: an empty volume isn't filled with what the image has at `target`. */
+  readonly copy: boolean;
+  /** A folder inside the volume, which must be there; links don't lead out of it. */
+  readonly subpath?: string;
+  /** Of a volume that is made for this. */
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Of a volume that is made for this: see {@link VolumeRequest}. */
+  readonly options?: Readonly<Record<string, string>>;
+  /** As `--mount` asks for it, in inspect under `Mounts` rather than `Binds`. */
+  readonly strict?: boolean;
+  /** Set by the engine: it goes with the container that is removed with `-v` or has `--rm`. */
+  readonly anonymous?: boolean;
+  /** Set by the engine: where its data lies on the host. */
+  readonly source?: string;
+}
+
+/** What a volume is made from. */
+export interface VolumeRequest {
+  /** Without one the volume is anonymous. */
+  readonly name?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  /** `size`; or `type`, `device` and `o`, as mount(8) takes them. */
+  readonly options?: Readonly<Record<string, string>>;
+}
+
+export interface VolumeInfo {
+  readonly name: string;
+  /** The directory of the host that holds its data. */
+  readonly mountpoint: string;
+  readonly createdAtMs: number;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly options: Readonly<Record<string, string>>;
+  readonly anonymous: boolean;
+  /** Ids of the containers that have it, running or not. */
+  readonly users: readonly string[];
+}
+
+/** A frozen copy of a volume. */
+export interface VolumeSnapshotInfo {
+  readonly volume: string;
+  readonly name: string;
+  readonly createdAtMs: number;
+}
 
 export interface DeviceMapping {
   readonly hostPath: string;
@@ -150,6 +214,10 @@ export interface ContainerInfo {
   readonly workingDirectory: string;
   readonly user: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** All that is mounted: asked for, taken from others, and the image's volumes. */
+  readonly mounts: readonly ContainerMount[];
+  /** Paths that got an anonymous volume, or would have, had nothing else been mounted there. */
+  readonly volumes: readonly string[];
   readonly exposedPorts: readonly string[];
   readonly stopSignal: string;
   readonly imageId: string;
@@ -285,7 +353,7 @@ export interface Progress {
 
 /** Something that happened, with Docker's type and action words. */
 export interface EngineEvent {
-  readonly type: "container" | "image" | "network" | "daemon";
+  readonly type: "container" | "image" | "network" | "daemon" | "volume";
   readonly action: string;
   readonly id: string;
   readonly attributes: Readonly<Record<string, string>>;

@@ -16,8 +16,12 @@ export class Rootfs {
 
   /** The container's own record is what must survive a power cut: by {@link expectedSnapshot} the tree is found again, or made anew. */
   async prepare(record: ContainerRecord): Promise<void> {
-    const { key, parent, durable } = expectedSnapshot(record);
-    await this.#snapshotter.prepare(key, parent, { durable, remembered: true });
+    const { key, parent, durable, limit } = expectedSnapshot(record);
+    await this.#snapshotter.prepare(key, parent, {
+      durable,
+      remembered: true,
+      ...(limit === undefined ? {} : { limit }),
+    });
   }
 
   /** Nothing where there is none. */
@@ -62,5 +66,11 @@ export class Rootfs {
 
 /** The snapshot that a container's record implies. */
 export function expectedSnapshot({ id, image, config }: ContainerRecord): ExpectedSnapshot {
-  return { key: id, parent: image.chainId, durable: config.autoRemove !== true };
+  const { storage: limit } = config;
+  return {
+    key: id,
+    parent: image.chainId,
+    durable: config.autoRemove !== true,
+    ...(limit === undefined ? {} : { limit }),
+  };
 }
