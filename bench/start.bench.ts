@@ -40,7 +40,7 @@ export default table({
       pairedWith: kernel,
       warmUps: 10,
     });
-    row("API: exec of `true`", () => own.api.exec(sleeper, ["/bin/true"]), { pairedWith: kernel, warmUps: 10 });
+    row("API: exec of `true`", () => own.api.exec(sleeper, ["/bin/true"]), { n: 100, warmUps: 10 });
     const run = "onggi run --rm host true, the whole process";
     row(run, () => command(onggi, ["-H", own.daemon.host, "run", "--rm", "host", "true"]), { n: 30 });
     row("node -e 0", () => command(process.execPath, ["-e", "0"]), { pairedWith: run });
