@@ -1,7 +1,13 @@
 import { aufsCandidate } from "./aufs/driver.ts";
+import { btrfsCandidate } from "./btrfs/driver.ts";
 import { overlayCandidate } from "./overlay/driver.ts";
 import type { DriverCandidate } from "./snapshotter.ts";
 import { vfsCandidate } from "./vfs/driver.ts";
 
 /** All drivers, the best first: the first that is usable is taken where none is named. */
-export const storageDrivers: readonly DriverCandidate[] = [overlayCandidate, vfsCandidate, aufsCandidate];
+export const storageDrivers: readonly DriverCandidate[] = [
+  overlayCandidate,
+  btrfsCandidate,
+  vfsCandidate,
+  aufsCandidate,
+];

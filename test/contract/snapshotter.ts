@@ -23,6 +23,8 @@ export interface SnapshotterSubject {
   readonly candidate: DriverCandidate;
   /** Undefined: the driver needs none. */
   readonly tools?: DriverTools;
+  /** A new directory on the file system that the driver needs; whoever made it removes it. Undefined: any will do. */
+  readonly place?: () => string;
   /** Lets `look` see the filesystem of these mounts in a directory, and takes it away again. */
   withMounts<T>(mounts: readonly Mount[], look: (directory: string) => T): T;
 }
@@ -30,7 +32,7 @@ export interface SnapshotterSubject {
 /** What every driver promises: each driver's test is one call of it. */
 export function snapshotterContract(
   name: string,
-  { candidate, tools = noTools, withMounts }: SnapshotterSubject,
+  { candidate, tools = noTools, place, withMounts }: SnapshotterSubject,
 ): void {
   describe(`Snapshotter on ${name}`, () => {
     let root: string;
@@ -56,13 +58,13 @@ export function snapshotterContract(
     };
 
     before(async () => {
-      root = mkdtempSync(join(tmpdir(), `onggi-${name}-`));
+      root = place?.() ?? mkdtempSync(join(tmpdir(), `onggi-${name}-`));
       snapshots = await open();
     });
 
     after(async () => {
       await snapshots.close();
-      rmSync(root, { recursive: true, force: true });
+      if (place === undefined) rmSync(root, { recursive: true, force: true });
     });
 
     it("starts on nothing with an empty root that others may enter", async () => {

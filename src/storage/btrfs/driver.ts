@@ -1,0 +1,125 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { isErrno } from "../../base/errno.ts";
+import type { Mount } from "../../program/mount.ts";
+import type { DriverCandidate, DriverTools, SnapshotDriver, Usage } from "../snapshotter.ts";
+import { probeBtrfs } from "./probe.ts";
+import { Quotas } from "./quotas.ts";
+import {
+  createSnapshot,
+  createSubvolume,
+  makeReadOnly,
+  parseSubvolumeInfo,
+  subvolumeInfo,
+  subvolumeRootInode,
+  syncAll,
+} from "./requests.ts";
+import { subvolumeUsage } from "./subvolume-usage.ts";
+import { destroyTree, nestedSubvolumes, subvolumeIdOf } from "./subvolumes.ts";
+
+export const btrfsCandidate: DriverCandidate = {
+  name: "btrfs",
+  probe: async (directory) => probeBtrfs(directory),
+  open: async (directory, tools) => openBtrfs(directory, tools),
+};
+
+/** Counting sees what was written out: asking makes that happen, this often at most. */
+const flushEveryMs = 10_000;
+
+/**
+ * Snapshots as subvolumes of a btrfs file system, each a snapshot of its parent's.
+ *
+ * ```
+ * <id>/tree    the subvolume: the whole file system, which shares all that it has in common with others
+ * <id>/since   for a copy: the transaction from which on its writes are its own
+ * ```
+ *
+ * The folder around it lets a read-only subvolume be renamed to the trash.
+ */
+export function openBtrfs(directory: string, tools: DriverTools): SnapshotDriver {
+  const tree = (id: string) => join(directory, id, "tree");
+  const since = (id: string) => join(directory, id, "since");
+  const quotas = new Quotas(directory, tools);
+  let flushedAt = Number.NEGATIVE_INFINITY;
+
+  const firstOwnTransaction = async (id: string): Promise<bigint> => {
+    if (existsSync(since(id))) return BigInt(readFileSync(since(id), "utf8"));
+    const [answer = new Uint8Array()] = await tools.perform([subvolumeInfo(tree(id))]);
+    const { isSnapshot, madeIn } = parseSubvolumeInfo(answer);
+    return isSnapshot ? madeIn + 1n : 0n;
+  };
+
+  return {
+    name: "btrfs",
+    traits: { write: "redirect-on-write", unit: "extent", limits: { bytes: "native", inodes: "none" } },
+    list: () => readdirSync(directory).filter((name) => /^[0-9a-f]{4,}$/.test(name)),
+    isWhole: (id) => isSubvolume(tree(id)),
+
+    async create(id, parents, { limit }) {
+      mkdirSync(join(directory, id), { recursive: true, mode: 0o700 });
+      const nearest = parents[0];
+      await tools.perform(
+        nearest === undefined
+          ? [createSubvolume(tree(id)), { op: "chmod", path: tree(id), mode: 0o755 }]
+          : createSnapshot(tree(nearest), tree(id)),
+      );
+      if (limit?.bytes !== undefined) await quotas.limit(await subvolumeIdOf(tools, tree(id)), limit.bytes);
+    },
+
+    async copy(from, to) {
+      const first = await firstOwnTransaction(from);
+      mkdirSync(join(directory, to), { recursive: true, mode: 0o700 });
+      writeFileSync(since(to), String(first), { mode: 0o600 });
+      await tools.perform(createSnapshot(tree(from), tree(to)));
+    },
+
+    async freeze(id) {
+      await tools.perform([makeReadOnly(tree(id)), syncAll(tree(id))]);
+    },
+
+    discard(id, trash) {
+      try {
+        renameSync(join(directory, id), trash);
+      } catch (error) {
+        if (!isErrno(error, "ENOENT")) throw error;
+      }
+    },
+
+    async empty(trashed) {
+      const path = join(trashed, "tree");
+      if (!isSubvolume(path)) return false;
+      await destroyTree(tools, path);
+      rmSync(trashed, { recursive: true });
+      return true;
+    },
+
+    mounts(id, parents, { writable }): readonly Mount[] {
+      if (writable) return [{ type: "bind", source: tree(id), options: [] }];
+      return [{ type: "bind", source: tree(parents[0] ?? id), options: [], readonly: true }];
+    },
+
+    writable: (id) => ({ directory: tree(id), whiteouts: "remove" }),
+
+    async usage(id) {
+      if (performance.now() - flushedAt > flushEveryMs) {
+        await tools.perform([syncAll(directory)]);
+        flushedAt = performance.now();
+      }
+      const subvolume = await subvolumeIdOf(tools, tree(id));
+      const own = await subvolumeUsage(tools, { path: directory, subvolume, since: await firstOwnTransaction(id) });
+      const inside = await nestedSubvolumes(tools, directory, subvolume);
+      const all = inside.map((nested) => subvolumeUsage(tools, { path: directory, subvolume: nested, since: 0n }));
+      return (await Promise.all(all)).reduce(sum, own);
+    },
+
+    describe: (id) => ({ Subvolume: tree(id) }),
+  };
+}
+
+function sum(a: Usage, b: Usage): Usage {
+  return { bytes: a.bytes + b.bytes, inodes: a.inodes + b.inodes };
+}
+
+function isSubvolume(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.ino === subvolumeRootInode;
+}
