@@ -16,25 +16,34 @@ import {
   statfsSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { promisify } from "node:util";
 import { isErrno } from "../base/errno.ts";
 import { messageOf, OnggiError } from "../base/error.ts";
 import { CLONE_NEWNS, MNT_DETACH, O_RDONLY } from "../program/kernel.ts";
-import { copyTree } from "./copy-tree.ts";
 import { syncFileSystem } from "./file-system.ts";
 import { namespacesWith, readMountTable } from "./mount-table.ts";
 import type { DriverTools, LimitMeans, StorageLimit, Usage } from "./snapshotter.ts";
 
 const run = promisify(execFile);
 
-/** Less than this and ext4 has no room for itself. */
-export const minImageBytes = 16 * 1024 * 1024;
+const mebibyte = 1024 * 1024;
+const minBytes = 8 * mebibyte;
 /** Where only inodes are limited and the host has more room than this. */
-const maxImageBytes = 1024 ** 4;
+const maxBytes = 1024 ** 4;
 /** Inodes that ext4 keeps for itself: 1 to 11, the root directory and lost+found among them. */
 const ownInodes = 11;
-/** Directories that a driver makes beside what the container writes. */
-const driverInodes = 5;
+/** Directories that a driver makes beside what the container writes, and overlay's own in `work`. */
+const driverInodes = 3;
+const inodeBytes = 256;
+/** Of ext4 with blocks of 4 KiB: what a bitmap of one block describes, and the inodes that fill a block of their table. */
+const groupBytes = 128 * mebibyte;
+const inodesOfBlock = 4096 / inodeBytes;
+const journalMebibytes = 4;
+/** As mke2fs has it unless told. */
+const bytesOfInode = 16_384;
+/** A folder of empty files, as many as the file system has inodes too many; its name says how many. */
+const reserveName = /^\.reserved-(\d+)$/;
 /** Offset of the magic number in an ext4 image, and the number. */
 const magicAt = 1024 + 0x38;
 const magic = 0xef53;
@@ -82,10 +91,12 @@ export class SizedImages {
     if (!this.#ids.has(id)) {
       mkdirSync(join(this.#directory, "images"), { recursive: true, mode: 0o700 });
       this.#ids.add(id);
-      await this.#format(this.#file(id), sizeFor(limit, this.#directory), limit.inodes, durable);
+      const { bavail, bsize } = statfsSync(this.#directory);
+      await this.#format(this.#file(id), imageShape(limit, durable, bavail * bsize), durable);
     }
     await this.#mount(id);
     removeEmpty(join(place, "lost+found"));
+    if (limit.inodes !== undefined && this.#reserved(id) === 0) await reserveInodes(place, limit.inodes);
   }
 
   /** @throws OnggiError `corrupt` for an image that can't be mounted, saying why */
@@ -107,7 +118,7 @@ export class SizedImages {
     const { bsize, blocks, bfree, bavail, files, ffree } = statfsSync(this.#place(id));
     return {
       bytes: (blocks - bfree) * bsize,
-      inodes: Math.max(0, files - ffree - ownInodes),
+      inodes: Math.max(0, files - ffree - ownInodes - driverInodes - this.#reserved(id)),
       free: { bytes: bavail * bsize, inodes: ffree },
     };
   }
@@ -120,12 +131,11 @@ export class SizedImages {
     this.#broken.delete(id);
   }
 
-  /** Puts what it holds into an ordinary directory of the same name. */
-  async flatten(id: string): Promise<void> {
+  /** Puts what it holds into an ordinary directory of the same name; `copyFrom` copies what is to stay. */
+  async flatten(id: string, copyFrom: (place: string, copy: string) => Promise<void>): Promise<void> {
     const place = this.#place(id);
     const copy = join(this.#directory, "images", `${id}.tree`);
-    await copyTree(place, copy);
-    removeEmpty(join(copy, "lost+found"));
+    await copyFrom(place, copy);
     await syncFileSystem(this.#directory);
     await this.#unmount(place);
     rmdirSync(place);
@@ -137,6 +147,12 @@ export class SizedImages {
   /** Unmounts them on the host: containers that run have mounts of their own, which end with them. */
   async close(): Promise<void> {
     await eachOf([...this.#ids], (id) => this.#unmount(this.#place(id)).catch(() => {}));
+  }
+
+  /** Inodes taken so that no more than the limit are left. */
+  #reserved(id: string): number {
+    const name = readdirSync(this.#place(id)).find((one) => reserveName.test(one));
+    return name === undefined ? 0 : Number(reserveName.exec(name)?.[1]) + 1;
   }
 
   #place(id: string): string {
@@ -180,7 +196,7 @@ export class SizedImages {
     }
   }
 
-  async #format(file: string, bytes: number, inodes: number | undefined, durable: boolean): Promise<void> {
+  async #format(file: string, { bytes, inodes }: ImageShape, durable: boolean): Promise<void> {
     const descriptor = openSync(file, "w", 0o600);
     try {
       ftruncateSync(descriptor, bytes);
@@ -192,7 +208,7 @@ export class SizedImages {
     } catch (cause) {
       rmSync(file, { force: true });
       this.#ids.delete(basename(file, suffix));
-      throw formatFailure(file, bytes, inodes, cause);
+      throw formatFailure(bytes, inodes, cause);
     }
   }
 
@@ -246,38 +262,82 @@ export function imageMeans(): LimitMeans {
  *
  * Measured for 2 GiB: 3 ms and 150 KB on the disk, where mke2fs by itself takes 7 ms and 67 MB.
  */
-export function formatFlags(inodes: number | undefined, durable: boolean): readonly string[] {
-  const inodeFlags = inodes === undefined ? [] : ["-N", String(inodes + ownInodes + driverInodes)];
+export function formatFlags(inodes: number, durable: boolean): readonly string[] {
   // What a power cut may take needs no journal.
-  const journal = durable ? ["-O", "^resize_inode", "-J", "size=4"] : ["-O", "^resize_inode,^has_journal"];
+  const journal = durable
+    ? ["-O", "^resize_inode", "-J", `size=${journalMebibytes}`]
+    : ["-O", "^resize_inode,^has_journal"];
   const lazy = ["-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard,root_owner=0:0"];
-  return ["-t", "ext4", "-q", "-F", "-m", "0", "-b", "4096", "-I", "256", ...inodeFlags, ...journal, ...lazy];
+  const sizes = ["-b", "4096", "-I", String(inodeBytes), "-N", String(inodes)];
+  return ["-t", "ext4", "-q", "-F", "-m", "0", ...sizes, ...journal, ...lazy];
 }
 
-/** The size of the image; where only inodes are limited, what the host could give it. */
-function sizeFor({ bytes }: StorageLimit, directory: string): number {
-  if (bytes !== undefined && bytes < minImageBytes) {
-    throw new OnggiError("invalid", `a storage limit of ${bytes} bytes is too small: 16M is the least`, {
+export interface ImageShape {
+  /** Of the file. */
+  readonly bytes: number;
+  /** Of the whole file system. */
+  readonly inodes: number;
+}
+
+/**
+ * How large a file and how many inodes hold a limit: what ext4 needs for itself comes on top, so that the limit can be used up.
+ *
+ * Each group of 128 MiB has a block of inodes at least, 16. Where only inodes are limited, the file is what the host has room for, and so much
+ * smaller that not many more inodes are made than asked for.
+ *
+ * @throws OnggiError `invalid` for less than 8 MiB
+ */
+export function imageShape({ bytes, inodes }: StorageLimit, durable: boolean, hostBytes: number): ImageShape {
+  if (bytes !== undefined && bytes < minBytes) {
+    throw new OnggiError("invalid", `a storage limit of ${bytes} bytes is too small: 8M is the least`, {
       hint: "The limit is kept by a file system in a file, which needs room for itself.",
     });
   }
-  if (bytes !== undefined) return bytes;
-  const { bavail, bsize } = statfsSync(directory);
-  return Math.max(minImageBytes, Math.min(maxImageBytes, bavail * bsize));
+  const wanted = ownInodes + driverInodes + (inodes ?? Math.max(1024, Math.ceil((bytes ?? 0) / bytesOfInode)));
+  const content = bytes ?? roomFor(wanted, Math.max(minBytes, Math.min(maxBytes, hostBytes)));
+  const groups = Math.ceil(content / groupBytes);
+  const table = Math.ceil(wanted / groups / inodesOfBlock) * groups * 4096;
+  const own = table + (durable ? journalMebibytes * mebibyte : 0) + (groups + 1) * 16_384 + mebibyte / 4;
+  return { bytes: Math.ceil((content + own) / 4096) * 4096, inodes: wanted };
 }
 
-function formatFailure(file: string, bytes: number, inodes: number | undefined, cause: unknown): OnggiError {
+/** The most bytes, up to `most`, with whose groups few inodes are made in vain. */
+function roomFor(inodes: number, most: number): number {
+  const groups = Math.max(1, Math.min(Math.floor(most / groupBytes), Math.floor(inodes / inodesOfBlock)));
+  const perGroup = Math.ceil(inodes / groups / inodesOfBlock) * inodesOfBlock;
+  return Math.min(most, Math.ceil(inodes / perGroup) * groupBytes);
+}
+
+/** Takes the inodes that are too many. */
+async function reserveInodes(place: string, inodes: number): Promise<void> {
+  // One is the folder's own.
+  const surplus = statfsSync(place).ffree - inodes - driverInodes - 1;
+  if (surplus <= 0) return;
+  const making = join(place, ".reserving");
+  rmSync(making, { recursive: true, force: true });
+  mkdirSync(making, { mode: 0o700 });
+  for (let count = 0; count < surplus; count++) {
+    closeSync(openSync(join(making, String(count)), "wx", 0o600));
+    if (count % 256 === 255) await setImmediate();
+  }
+  renameSync(making, join(place, `.reserved-${surplus}`));
+}
+
+function formatFailure(bytes: number, inodes: number, cause: unknown): OnggiError {
   if (isErrno(cause, "ENOENT")) {
     return new OnggiError("unsupported", "a storage limit needs the program mke2fs, which isn't installed", {
       hint: "Install it: apt-get install e2fsprogs",
       cause,
     });
   }
-  const asked = `${bytes} bytes${inodes === undefined ? "" : ` and ${inodes} inodes`}`;
-  return new OnggiError("invalid", `no file system of ${asked} can be made in ${file}: ${messageOf(cause)}`, {
-    hint: "Ask for more bytes or fewer inodes: each inode takes 256 bytes.",
-    cause,
-  });
+  return new OnggiError(
+    "invalid",
+    `no file system of ${bytes} bytes and ${inodes} inodes can be made: ${messageOf(cause)}`,
+    {
+      hint: "Ask for more bytes or fewer inodes: each inode takes 256 bytes.",
+      cause,
+    },
+  );
 }
 
 /** False for a file that a crash or a power cut left before it was a file system. */

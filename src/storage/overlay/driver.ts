@@ -75,7 +75,7 @@ export function openOverlay(directory: string, features: OverlayFeatures, images
     },
 
     async freeze(id, parents) {
-      if (images.has(id)) await images.flatten(id);
+      if (images.has(id)) await images.flatten(id, copyDiff);
       if (parents.length > 0) {
         writeFileSync(join(directory, id, "lower"), lowerFile(parents.map(shortName)), { mode: 0o600 });
       }
@@ -112,6 +112,13 @@ export function openOverlay(directory: string, features: OverlayFeatures, images
 
     close: () => images.close(),
   };
+}
+
+/** What is frozen must not stand on an image, which would have to be mounted for ever. */
+async function copyDiff(from: string, to: string): Promise<void> {
+  mkdirSync(to, { recursive: true, mode: 0o700 });
+  await copyTree(join(from, "diff"), join(to, "diff"));
+  mkdirSync(join(to, "work"), { mode: 0o700 });
 }
 
 /** The name in `l/`: 48 random bits in base 36, so at most 10 characters. */

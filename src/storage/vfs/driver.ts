@@ -20,34 +20,35 @@ export const vfsCandidate: DriverCandidate = {
  */
 export function openVfs(directory: string, images: SizedImages): SnapshotDriver {
   const means = imageMeans();
-  const tree = (id: string) => join(directory, id);
+  const place = (id: string) => join(directory, id);
+  const tree = (id: string) => (images.has(id) ? join(place(id), "tree") : place(id));
   return {
     name: "vfs",
     traits: { write: "copy", unit: "file", limits: { bytes: means, inodes: means } },
     list: () => readdirSync(directory).filter((name) => /^[0-9a-f]{4,}$/.test(name)),
-    isWhole: (id) => existsSync(tree(id)),
+    isWhole: (id) => images.isBroken(id) || existsSync(tree(id)),
 
     async create(id, parents, { durable, limit }) {
       const nearest = parents[0];
-      mkdirSync(tree(id), { recursive: true, mode: 0o755 });
       if (limit !== undefined) {
         const copied = nearest === undefined ? { bytes: 0, inodes: 0 } : await treeUsage(tree(nearest));
         await images.create(id, raised(limit, copied), { durable });
       }
+      mkdirSync(tree(id), { recursive: true, mode: 0o755 });
       if (nearest === undefined) return chmodSync(tree(id), 0o755); // mkdir's mode is subject to the umask
       await copyTree(tree(nearest), tree(id));
-      if (durable) await syncFileSystem(directory);
+      if (durable) await syncFileSystem(images.has(id) ? tree(id) : directory);
     },
 
     copy: (from, to) => copyTree(tree(from), tree(to)),
     async freeze(id) {
-      if (images.has(id)) await images.flatten(id);
+      if (images.has(id)) await images.flatten(id, (from, to) => copyTree(join(from, "tree"), to));
       await syncFileSystem(directory);
     },
 
     discard(id, trash) {
-      if (images.has(id)) return images.discard(id, trash).then(() => renameTolerant(tree(id), trash));
-      return renameTolerant(tree(id), trash);
+      if (images.has(id)) return images.discard(id, trash).then(() => renameTolerant(place(id), trash));
+      return renameTolerant(place(id), trash);
     },
 
     mounts(id, parents, { writable }): readonly Mount[] {
