@@ -2,7 +2,7 @@ import type { Executor } from "../executor/executor.ts";
 import type { HostFacts } from "../runtime/compile/host-facts.ts";
 import { accountFilesIn, accountFilesOf } from "./account-files.ts";
 import type { Container } from "./container.ts";
-import type { ContainerRecord } from "./container-record.ts";
+import { baseOf, type ContainerRecord } from "./container-record.ts";
 import type { ExecConfig } from "./model.ts";
 import type { Rootfs } from "./rootfs.ts";
 import { type AccountFiles, type ResolvedUser, resolveUser } from "./user.ts";
@@ -29,7 +29,7 @@ export class Accounts {
 
   async userOf(record: ContainerRecord): Promise<ResolvedUser> {
     const hasRun = record.last.startedAtMs > 0;
-    const files = hasRun ? await this.#ownFiles(record) : await this.#imageFiles(record.image.chainId);
+    const files = hasRun ? await this.#ownFiles(record) : await this.#imageFiles(baseOf(record));
     return resolveUser(record.user, files, record.config.groupAdd);
   }
 

@@ -15,7 +15,7 @@ import { makeBindSources } from "./bind-sources.ts";
 import type { Container, Run } from "./container.ts";
 import { containerFileContents, containerFilesIn, writeContainerFiles } from "./container-files.ts";
 import type { ContainerNames } from "./container-names.ts";
-import type { ContainerRecord } from "./container-record.ts";
+import { baseOf, type ContainerRecord } from "./container-record.ts";
 import type { ContainerStore, LaunchRecord } from "./container-store.ts";
 import { devicesFor } from "./devices.ts";
 import { scratchIn, withScratch } from "./explain-scratch.ts";
@@ -106,8 +106,8 @@ export class Launcher {
   /** The script that makes the same container; its address and chosen ports are free ones, of which none is kept. */
   async explain(record: ContainerRecord): Promise<string> {
     const { network, rootfs, runRoot } = this.#parts;
-    const { chainId } = record.image;
-    if (chainId === undefined) {
+    const base = baseOf(record);
+    if (base === undefined) {
       throw new OnggiError(
         "unsupported",
         `image ${record.image.reference} has no layers, so there is nothing to show a script for`,
@@ -116,7 +116,7 @@ export class Launcher {
     const key = `explain-${record.id}`;
     const connection = isBridged(record) ? network.preview(record.id, portsOf(record)) : undefined;
     const directory = join(runRoot, "explain", record.id.slice(0, 12));
-    const { rootfs: mounts } = await rootfs.view(key, chainId, async (view) => scratchIn(directory, view));
+    const { rootfs: mounts } = await rootfs.view(key, base, async (view) => scratchIn(directory, view));
     const places = {
       rootfs: mounts,
       runDirectory: directory,

@@ -4,6 +4,7 @@ import type { Executor } from "../executor/executor.ts";
 import type { LayerSink, LayerWorker } from "../image/layer-sink.ts";
 import { type ChainId, parseChainId } from "../oci/digest.ts";
 import type { Snapshotter } from "../storage/snapshotter.ts";
+import { isOwnTree } from "./snapshot-trees.ts";
 
 /** Joins image and storage: a layer is unpacked by a jailed worker into a snapshot, which is then frozen under its chainID. */
 export class Layers implements LayerSink {
@@ -57,6 +58,8 @@ export class Layers implements LayerSink {
   }
 
   async list(): Promise<readonly ChainId[]> {
-    return [...this.#snapshotter.list()].filter(({ kind }) => kind === "committed").map(({ id }) => parseChainId(id));
+    return [...this.#snapshotter.list()]
+      .filter(({ kind, id }) => kind === "committed" && !isOwnTree(id))
+      .map(({ id }) => parseChainId(id));
   }
 }

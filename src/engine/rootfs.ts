@@ -1,8 +1,8 @@
 import type { Mount } from "../program/mount.ts";
 import type { ExpectedSnapshot, Snapshotter } from "../storage/snapshotter.ts";
-import type { ContainerRecord } from "./container-record.ts";
+import { baseOf, type ContainerRecord } from "./container-record.ts";
 
-/** Containers' root file systems: each is a snapshot on its image's topmost layer, its key the container's id. */
+/** Containers' root file systems: each is a snapshot on its image's topmost layer or on another snapshot, its key the container's id. */
 export class Rootfs {
   readonly #snapshotter: Snapshotter;
 
@@ -50,7 +50,7 @@ export class Rootfs {
   async size(record: ContainerRecord): Promise<{ readonly writableBytes: number; readonly rootfsBytes: number }> {
     const { bytes: writableBytes } = await this.#snapshotter.usage(record.id);
     let rootfsBytes = writableBytes;
-    for (let layer = record.image.chainId; layer !== undefined; layer = this.#snapshotter.stat(layer).parent) {
+    for (let layer = baseOf(record); layer !== undefined; layer = this.#snapshotter.stat(layer).parent) {
       rootfsBytes += (await this.#snapshotter.usage(layer)).bytes;
     }
     return { writableBytes, rootfsBytes };
@@ -65,11 +65,12 @@ export class Rootfs {
 }
 
 /** The snapshot that a container's record implies. */
-export function expectedSnapshot({ id, image, config }: ContainerRecord): ExpectedSnapshot {
+export function expectedSnapshot(record: ContainerRecord): ExpectedSnapshot {
+  const { id, config } = record;
   const { storage: limit } = config;
   return {
     key: id,
-    parent: image.chainId,
+    parent: baseOf(record),
     durable: config.autoRemove !== true,
     ...(limit === undefined ? {} : { limit }),
   };

@@ -110,11 +110,16 @@ export class Bookkeeper implements Snapshotter {
     await this.#whileBusy(node, () => queue.run(() => this.#commit(node, name)));
   }
 
-  async capture(key: string, name: SnapshotName): Promise<void> {
+  async capture(
+    key: string,
+    name: SnapshotName,
+    { copied }: { readonly copied?: () => Promise<void> } = {},
+  ): Promise<void> {
     const node = this.#writable(key);
     await this.#whileBusy(node, () =>
       this.#freezeNew(name, node.parent, async (id, parents) => {
         await this.#driver.copy(node.record.id, id, parents);
+        await copied?.();
         await this.#driver.freeze(id, parents);
       }),
     );
@@ -406,8 +411,10 @@ function idOf(key: string): string {
 /** What callers remember and the disk has no record of. One whose parent is gone can't be used: its tree stays as it is. */
 function recordsOf(expected: readonly ExpectedSnapshot[], records: readonly SnapshotRecord[]): SnapshotRecord[] {
   const byName = new Map(records.map((record) => [record.name, record]));
+  // A tree that was made under its key and is frozen since: the caller was about to prepare another, and does so now.
+  const taken = new Set(records.map(({ id }) => id));
   return expected
-    .filter(({ key }) => !byName.has(key))
+    .filter(({ key }) => !byName.has(key) && !taken.has(idOf(key)))
     .map(({ key, parent, durable, limit }) => ({
       id: idOf(key),
       kind: "active",

@@ -27,9 +27,10 @@ export interface Snapshotter {
   commit(key: string, name: SnapshotName): Promise<void>;
   /**
    * Freezes a copy of an active snapshot as `name`, beside it: `key` stays as it is. Nothing may write to it meanwhile (the caller
-   * pauses the container). A name that is there already is a `conflict`.
+   * pauses the container) until `copied` is called: bringing the copy to the disk comes after that. A name that is there already is a
+   * `conflict`.
    */
-  capture(key: string, name: SnapshotName): Promise<void>;
+  capture(key: string, name: SnapshotName, options?: { readonly copied?: () => Promise<void> }): Promise<void>;
   /**
    * Makes the committed snapshot `name` straight from a layer's archive; undefined for a driver whose layers are trees, which are filled by
    * prepare, {@link writable} and commit.
