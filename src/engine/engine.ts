@@ -1,3 +1,4 @@
+import type { CommitOptions } from "../image/commit.ts";
 import type {
   ContainerConfig,
   ContainerInfo,
@@ -11,6 +12,9 @@ import type {
   OutputChunk,
   ProcessStreams,
   Progress,
+  VolumeInfo,
+  VolumeRequest,
+  VolumeSnapshotInfo,
 } from "./model.ts";
 
 /** What the doors hold. The class `Engine` (the library's face) implements it; `src/api` speaks only to this. */
@@ -18,6 +22,7 @@ export interface EngineFace {
   readonly containers: ContainersFace;
   readonly images: ImagesFace;
   readonly networks: NetworksFace;
+  readonly volumes: VolumesFace;
   readonly events: EventsFace;
   info(): Promise<HostInfo>;
 }
@@ -79,6 +84,9 @@ export interface RegistryLogin {
   readonly password: string;
 }
 
+/** What an image is made of by `commit` and `import`. */
+export type ImageCommit = CommitOptions;
+
 export interface ImagesFace {
   /** By reference, id, or unambiguous prefix of an id. */
   get(key: string): Promise<ImageInfo>;
@@ -105,6 +113,12 @@ export interface ImagesFace {
     readonly all: boolean;
     readonly accept?: (info: ImageInfo) => boolean;
   }): Promise<{ readonly deleted: readonly string[]; readonly bytes: number }>;
+  /**
+   * Makes an image of a parent's layers and a new one, for `commit` and `import`. Its layer comes as a tar with whiteouts.
+   *
+   * @returns its id
+   */
+  commit(options: ImageCommit): Promise<string>;
   /** Makes an image of the host's own programs. Missing ones are named in the progress. */
   fromHost(options: { readonly reference: string; readonly programs?: readonly string[] }): AsyncIterable<Progress>;
 }
@@ -129,6 +143,28 @@ export interface NetworkInfo {
 export interface NetworksFace {
   get(key: string): NetworkInfo;
   list(): readonly NetworkInfo[];
+}
+
+/** Named directories that outlive containers. An unknown name: `not_found`. */
+export interface VolumesFace {
+  /** Makes it, or finds the one of that name; `conflict` when that has other options. */
+  create(request: VolumeRequest): Promise<VolumeInfo>;
+  get(name: string): VolumeInfo;
+  list(): readonly VolumeInfo[];
+  /** `in_use` while a container has it. `force`: one that isn't there is no error. */
+  remove(name: string, options?: { readonly force?: boolean }): Promise<void>;
+  /** Removes those that no container has and `accept` names. */
+  prune(accept: (info: VolumeInfo) => boolean): Promise<{ readonly names: readonly string[]; readonly bytes: number }>;
+  /** Bytes on the disk. */
+  size(name: string): Promise<number>;
+  /** Keeps a copy of what it holds now; containers that write to it are paused meanwhile. */
+  snapshot(name: string, snapshot?: string): Promise<VolumeSnapshotInfo>;
+  snapshots(name: string): readonly VolumeSnapshotInfo[];
+  removeSnapshot(name: string, snapshot: string): Promise<void>;
+  /** Puts back what it held then; `in_use` while a container that has it runs. */
+  rollback(name: string, snapshot: string): Promise<void>;
+  /** Makes the volume `clone` with what `name` holds now, or held in one of its snapshots. */
+  clone(name: string, clone: string, options?: { readonly from?: string }): Promise<VolumeInfo>;
 }
 
 export interface EventsFace {

@@ -303,6 +303,64 @@ describe("openImages", () => {
   });
 });
 
+describe("commit", () => {
+  it("adds a layer, a step of the history and a name to a parent", async () => {
+    const images = await open();
+    await all(images.load(chunked(dockerArchive())));
+    const parent = await images.get("app:1");
+
+    const id = await images.commit({
+      parentImageId: parent.id,
+      layerTar: chunked(gzipSync(tar([["etc/third", "1234"]]))),
+      config: { Cmd: ["/third"], Env: ["A=1"] },
+      reference: "app:2",
+      author: "me",
+      comment: "why",
+      createdBy: "sh -c true",
+      createdAtMs: 1000,
+    });
+
+    const info = await images.get("app:2");
+    assert.equal(info.id, id);
+    assert.deepEqual(info.layers, [...parent.layers, digestOf(tar([["etc/third", "1234"]]))]);
+    assert.deepEqual([info.config, info.author, info.createdAtMs], [{ Cmd: ["/third"], Env: ["A=1"] }, "me", 1000]);
+    assert.deepEqual(info.history.at(-1), {
+      ...{ createdAtMs: 1000, createdBy: "sh -c true", author: "me", comment: "why", emptyLayer: false, sizeBytes: 4 },
+    });
+    assert.equal(info.sizeBytes, 12);
+    assert.equal(sink.layers.size, 3);
+    await images.remove("app:1");
+    assert.deepEqual((await images.resolve("app:2")).chainIds.length, 3);
+  });
+
+  it("makes an image of one layer alone, and none of an empty tar", async () => {
+    const images = await open();
+    const base = await images.commit({ layerTar: chunked(tar([["a", "b"]])), config: {}, reference: "base" });
+    const same = await images.commit({ parentImageId: base, layerTar: chunked(tar([])), config: { Cmd: ["x"] } });
+
+    const info = await images.get(same);
+    assert.deepEqual([info.layers.length, info.references], [1, []]);
+    assert.deepEqual(
+      info.history.map(({ emptyLayer }) => emptyLayer),
+      [false, true],
+    );
+    assert.equal(info.architecture, "amd64");
+  });
+
+  it("leaves nothing of a damaged tar or for a parent that isn't there", async () => {
+    const images = await open();
+    const whole = tar([["a", "b".repeat(2000)]]);
+    const config = {};
+    await assert.rejects(images.commit({ layerTar: chunked(whole.subarray(0, 1024)), config }), { code: "corrupt" });
+    await assert.rejects(images.commit({ parentImageId: "none", layerTar: chunked(whole), config }), {
+      code: "not_found",
+    });
+    await assert.rejects(images.commit({ layerTar: chunked(whole), config, reference: "A B" }), { code: "invalid" });
+    assert.deepEqual(readdirSync(join(root, "blobs/sha256")), []);
+    assert.equal(sink.layers.size, 0);
+  });
+});
+
 describe("fromHost", () => {
   it("makes the same image of the same programs, and names what is missing", async () => {
     const images = await open();

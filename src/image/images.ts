@@ -5,6 +5,7 @@ import type { ChainId, Digest } from "../oci/digest.ts";
 import { type ImageConfig, type ImageConfigFile, mediaTypes } from "../oci/manifest.ts";
 import { type Platform, parsePlatform, platformOf } from "../oci/platform.ts";
 import { familiarReference, fullReference, parseReference, type Reference, withDefaultTag } from "../oci/reference.ts";
+import { type CommitOptions, commitImage } from "./commit.ts";
 import { type Blob, ContentStore } from "./content-store.ts";
 import { encodeManifest } from "./docker-archive.ts";
 import { defaultPrograms, hostImage } from "./from-host.ts";
@@ -195,6 +196,21 @@ export class Images {
   /** Removes layers that no image needs any more: to be called when a container went whose image had gone before it. */
   async collectLayers(): Promise<void> {
     await this.#parts.layers.sweep((chainId) => this.#parts.store.usedLayers().has(chainId));
+  }
+
+  /**
+   * Makes an image of another one's layers and a new one, for `commit` and `import`, and names it if it is to have a name.
+   *
+   * @returns its id
+   * @throws OnggiError `not_found` for the parent, `invalid` for the name, `corrupt` for a damaged tar, `exhausted`; nothing is left then
+   */
+  async commit(options: CommitOptions): Promise<string> {
+    const name = options.reference === undefined ? undefined : nameToGive(options.reference);
+    const image = await commitImage(this.#parts, options, this.#platform, async ({ id }) => {
+      if (name !== undefined) await this.#parts.store.setReferences(new Map([[fullReference(name), id]]));
+    });
+    if (name !== undefined) this.#event("tag", image.id, familiarReference(name));
+    return image.id;
   }
 
   /** Makes an image of the host's own programs; those that are missing are named in the progress. */

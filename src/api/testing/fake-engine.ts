@@ -6,6 +6,7 @@ import type {
   ContainersFace,
   EngineFace,
   EventsFace,
+  ImageCommit,
   ImagesFace,
   NetworkInfo,
   NetworksFace,
@@ -205,6 +206,17 @@ class FakeImages implements ImagesFace {
     this.saved = keys;
     yield Buffer.from("archive of ");
     yield Buffer.from(keys.join(" "));
+  }
+
+  /** What the last commit was asked for. */
+  committed: ImageCommit | undefined;
+
+  async commit(options: ImageCommit): Promise<string> {
+    this.committed = options;
+    if (options.parentImageId !== undefined) await this.get(options.parentImageId);
+    const id = `sha256:${randomBytes(32).toString("hex")}`;
+    this.all.push(anImage({ id, references: options.reference === undefined ? [] : [options.reference] }));
+    return id;
   }
 
   async tag(key: string, reference: string): Promise<void> {
