@@ -164,7 +164,7 @@ describe("storage on btrfs", { skip: missing }, () => {
       }
       await snapshots.close();
       assert.deepEqual(subvolumes(), []);
-      assert.deepEqual(readdirSync(join(root, "btrfs")).toSorted(), ["state", "trash"]);
+      assert.deepEqual(readdirSync(join(root, "btrfs")).toSorted(), ["state", "stock", "trash"]);
       assert.ok(!existsSync(join(root, "btrfs", "trash", "tree")));
       snapshots = await open(root);
     });

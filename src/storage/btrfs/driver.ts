@@ -1,5 +1,15 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { randomBytes } from "node:crypto";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, join } from "node:path";
 import { isErrno } from "../../base/errno.ts";
 import type { Mount } from "../../program/mount.ts";
 import type { DriverCandidate, DriverTools, SnapshotDriver, Usage } from "../snapshotter.ts";
@@ -14,6 +24,7 @@ import {
   subvolumeRootInode,
   syncAll,
 } from "./requests.ts";
+import { Stock } from "./stock.ts";
 import { subvolumeUsage } from "./subvolume-usage.ts";
 import { destroyTree, nestedSubvolumes, subvolumeIdOf } from "./subvolumes.ts";
 
@@ -30,8 +41,9 @@ const flushEveryMs = 10_000;
  * Snapshots as subvolumes of a btrfs file system, each a snapshot of its parent's.
  *
  * ```
- * <id>/tree    the subvolume: the whole file system, which shares all that it has in common with others
- * <id>/since   for a copy: the transaction from which on its writes are its own
+ * <id>/tree     the subvolume: the whole file system, which shares all that it has in common with others
+ * <id>/since    for a copy: the transaction from which on its writes are its own
+ * stock/<id>/n  clones of the layer <id> that nobody has asked for yet
  * ```
  *
  * The folder around it lets a read-only subvolume be renamed to the trash.
@@ -40,6 +52,12 @@ export function openBtrfs(directory: string, tools: DriverTools): SnapshotDriver
   const tree = (id: string) => join(directory, id, "tree");
   const since = (id: string) => join(directory, id, "since");
   const quotas = new Quotas(directory, tools);
+  const stock = new Stock({
+    directory: join(directory, "stock"),
+    clone: (layer, path) => tools.perform(createSnapshot(tree(layer), path)),
+  });
+  mkdirSync(join(directory, "trash"), { recursive: true, mode: 0o700 });
+  for (const folder of stock.leftovers()) renameSync(folder, inTrash(directory, folder));
   let flushedAt = Number.NEGATIVE_INFINITY;
 
   const firstOwnTransaction = async (id: string): Promise<bigint> => {
@@ -47,6 +65,11 @@ export function openBtrfs(directory: string, tools: DriverTools): SnapshotDriver
     const [answer = new Uint8Array()] = await tools.perform([subvolumeInfo(tree(id))]);
     const { isSnapshot, madeIn } = parseSubvolumeInfo(answer);
     return isSnapshot ? madeIn + 1n : 0n;
+  };
+
+  const discardStock = async (id: string, trash: string): Promise<void> => {
+    const folder = await stock.give(id);
+    if (folder !== undefined) renameSync(folder, trash);
   };
 
   return {
@@ -58,11 +81,11 @@ export function openBtrfs(directory: string, tools: DriverTools): SnapshotDriver
     async create(id, parents, { limit }) {
       mkdirSync(join(directory, id), { recursive: true, mode: 0o700 });
       const nearest = parents[0];
-      await tools.perform(
-        nearest === undefined
-          ? [createSubvolume(tree(id)), { op: "chmod", path: tree(id), mode: 0o755 }]
-          : createSnapshot(tree(nearest), tree(id)),
-      );
+      if (nearest === undefined) {
+        await tools.perform([createSubvolume(tree(id)), { op: "chmod", path: tree(id), mode: 0o755 }]);
+      } else if (!stock.take(nearest, tree(id))) {
+        await tools.perform(createSnapshot(tree(nearest), tree(id)));
+      }
       if (limit?.bytes !== undefined) await quotas.limit(await subvolumeIdOf(tools, tree(id)), limit.bytes);
     },
 
@@ -78,19 +101,15 @@ export function openBtrfs(directory: string, tools: DriverTools): SnapshotDriver
     },
 
     discard(id, trash) {
-      try {
-        renameSync(join(directory, id), trash);
-      } catch (error) {
-        if (!isErrno(error, "ENOENT")) throw error;
-      }
+      renameTolerant(join(directory, id), trash);
+      return stock.isStocked(id) ? discardStock(id, `${trash}-stock`) : undefined;
     },
 
     async empty(trashed) {
-      const path = join(trashed, "tree");
-      if (!isSubvolume(path)) return false;
-      await destroyTree(tools, path);
-      rmSync(trashed, { recursive: true });
-      return true;
+      for (const name of readdirSync(trashed)) {
+        if (isSubvolume(join(trashed, name))) await destroyTree(tools, join(trashed, name));
+      }
+      return false;
     },
 
     mounts(id, parents, { writable }): readonly Mount[] {
@@ -113,7 +132,27 @@ export function openBtrfs(directory: string, tools: DriverTools): SnapshotDriver
     },
 
     describe: (id) => ({ Subvolume: tree(id) }),
+
+    async close() {
+      await stock.close();
+      for (const folder of stock.leftovers()) {
+        for (const name of readdirSync(folder)) await destroyTree(tools, join(folder, name));
+        rmdirSync(folder);
+      }
+    },
   };
+}
+
+function inTrash(directory: string, folder: string): string {
+  return join(directory, "trash", `${basename(folder)}-stock-${randomBytes(6).toString("hex")}`);
+}
+
+function renameTolerant(from: string, to: string): void {
+  try {
+    renameSync(from, to);
+  } catch (error) {
+    if (!isErrno(error, "ENOENT")) throw error;
+  }
 }
 
 function sum(a: Usage, b: Usage): Usage {
