@@ -8,12 +8,15 @@ import {
   readFileSync,
   readSync,
   renameSync,
+  unlinkSync,
+  writeFileSync,
   writeSync,
 } from "node:fs";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
 import { crc32 } from "node:zlib";
 import { temporaryPath } from "./atomic-file.ts";
+import { isErrno } from "./errno.ts";
 
 const syncData = promisify(fdatasync);
 
@@ -25,6 +28,8 @@ interface Place {
 
 /** Shorter files are never written anew. */
 const compactBytes = 1024 * 1024;
+/** Room for some hundred removals on a full disk. */
+const reserve = Buffer.alloc(64 * 1024, "reserved for removals on a full disk\n");
 
 /**
  * Values by key in one append-only file: a change is one line and one wait for the disk, which changes at the same time share.
@@ -47,6 +52,7 @@ export class Journal {
     const isNew = !existsSync(path);
     this.#file = openSync(path, isNew ? "ax+" : "a+", 0o600);
     if (isNew) syncFolderOf(path);
+    this.#keepReserve();
   }
 
   /** @returns the journal, the values in it, and how many lines the disk has damaged; those stay in the file until it is written anew */
@@ -65,15 +71,34 @@ export class Journal {
     await this.#synced();
   }
 
-  /** Resolves when it is on the disk; nothing where the key isn't there. */
+  /** Resolves when it is on the disk; nothing where the key isn't there. Works on a full disk too, since it makes room. */
   async remove(key: string): Promise<void> {
     if (!this.#places.has(key)) return;
-    this.#append(key, { key });
+    try {
+      this.#append(key, { key });
+    } catch (error) {
+      if (!isErrno(error, "ENOSPC", "EDQUOT") || !existsSync(this.#reservePath)) throw error;
+      unlinkSync(this.#reservePath);
+      this.#append(key, { key });
+    }
     await this.#synced();
   }
 
   close(): void {
     closeSync(this.#file);
+  }
+
+  get #reservePath(): string {
+    return `${this.#path}.reserve`;
+  }
+
+  #keepReserve(): void {
+    if (existsSync(this.#reservePath)) return;
+    try {
+      writeFileSync(this.#reservePath, reserve, { mode: 0o600 });
+    } catch {
+      // There is no room: what there is of it is reserved.
+    }
   }
 
   #append(key: string, change: object): void {
@@ -131,6 +156,7 @@ export class Journal {
     void (this.#running ?? Promise.resolve()).catch(() => {}).finally(() => closeSync(old));
     for (const [key, place] of places) this.#places.set(key, place);
     this.#end = end;
+    this.#keepReserve();
   }
 
   #load(): { readonly values: ReadonlyMap<string, unknown>; readonly damaged: number } {

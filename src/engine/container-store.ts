@@ -160,7 +160,7 @@ export class ContainerStore {
       );
     }
     const ids = new Set([...this.#kept.keys(), ...readdirSync(this.#root), ...readdirSync(this.#runRoot)]);
-    ids.delete(journalName);
+    for (const id of ids) if (!isContainerId(id)) ids.delete(id);
     for (const id of ids) {
       const record = this.#kept.get(id) ?? readJson(join(this.runDirectory(id), "container.json"));
       if (isRecord(record, id)) {
@@ -187,6 +187,11 @@ function removeFlat(directory: string): void {
     if (isErrno(error, "ENOENT")) return;
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+/** The journal, its reserve and what it is written anew to lie beside the containers' directories. */
+function isContainerId(name: string): boolean {
+  return /^[0-9a-f]{64}$/.test(name);
 }
 
 function isRecord(value: unknown, id: string): value is ContainerRecord {

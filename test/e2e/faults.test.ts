@@ -130,7 +130,7 @@ describe("a daemon that can't start says why", () => {
     assert.match(stderr, /--storage-driver/);
     const unknown = await starts([...flags, "--storage-driver", "nosuch"]);
     assert.equal(unknown.code, 1);
-    assert.match(unknown.stderr, /there is no storage driver "nosuch"\nChoose one of overlay, vfs/);
+    assert.match(unknown.stderr, /there is no storage driver "nosuch"\nChoose one of .*overlay.*, vfs/);
   });
 });
 
@@ -247,10 +247,13 @@ describe("a full disk", () => {
       await full.kill9();
       const { root, runRoot, bridge } = full;
       full = await startDaemon({ root, runRoot, bridge });
-      const told = await full.onggi(["create", "--name", "more", "host", "true"]);
+      let told = await full.onggi(["create", "host", "true"]);
+      // The last block of a file may have room for some.
+      for (let more = 0; told.code === 0 && more < 10; more++) told = await full.onggi(["create", "host", "true"]);
       assert.equal(told.code, 1);
       assert.match(told.stderr, /no space left on device: .*can't be written\nFree some space/);
-      const removed = await full.onggi(["rm", "ballast"]);
+      const all = (await full.onggi(["ps", "-aq"])).stdout.trim().split("\n");
+      const removed = await full.onggi(["rm", ...all]);
       assert.equal(removed.code, 0, removed.stderr);
       assert.equal((await full.onggi(["ps", "-aq"])).stdout, "");
       const untagged = await full.onggi(["rmi", "odd:1"]);
