@@ -111,6 +111,11 @@ export const opRows: { readonly [Name in OpName]: Row<Name> } = {
   openRegular: { code: 61, signature: "ds", fields: (op) => [op.slot, op.path] },
   readSlot: { code: 62, signature: "dxx", fields: (op) => [op.slot, op.offset, op.maxBytes] },
   dataExtents: { code: 63, signature: "dxx", fields: (op) => [op.slot, op.offset, op.maxCount] },
+  placeFile: {
+    code: 64,
+    signature: "dsxxxb",
+    fields: (op) => [op.from, op.path, op.mode, ownerOf(op.owner), op.mtimeNs, extentsOf(op.size, op.extents)],
+  },
 };
 
 /** Errno names to numbers, which are the same on x86-64 and arm64. */
@@ -234,6 +239,23 @@ function creation(create: "dir" | "file" | "like" | undefined): number {
 /** Bit n is set where choice n is true. */
 function bits(...choices: readonly (boolean | undefined)[]): number {
   return choices.reduce((sum, choice, bit) => sum | (choice === true ? 1 << bit : 0), 0);
+}
+
+/** uid, and gid above it; all ones leave them as they are. */
+function ownerOf(owner: readonly [uid: number, gid: number] | undefined): bigint {
+  return owner === undefined ? -1n : BigInt(owner[0]) | (BigInt(owner[1]) << 32n);
+}
+
+/** A file's size, then its extents, three u64 each. */
+function extentsOf(size: number, extents: readonly number[]): Uint8Array {
+  const bytes = new DataView(new ArrayBuffer(8 + 8 * extents.length));
+  const put = (at: number, value: number) => {
+    bytes.setUint32(at, value >>> 0, true);
+    bytes.setUint32(at + 4, Math.floor(value / 0x1_0000_0000), true);
+  };
+  put(0, size);
+  for (const [index, value] of extents.entries()) put(8 + 8 * index, value);
+  return new Uint8Array(bytes.buffer);
 }
 
 /** A buffer that grows; numbers are little endian. */

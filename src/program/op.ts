@@ -239,6 +239,20 @@ export type Op =
     | { readonly op: "readFile"; readonly path: string; readonly maxBytes: number }
     /** Opens a file for `append`s to come: O_CREAT|O_EXCL|O_NOFOLLOW. */
     | { readonly op: "createFile"; readonly slot: Slot; readonly path: string; readonly mode: number }
+    /**
+     * Makes a whole file (O_EXCL) of ranges of the open file `from`, then sets owner (unless left out), mode and times. `extents` has three
+     * numbers a range: offset in the file, offset in `from`, length; ascending, what is between is a hole.
+     */
+    | {
+        readonly op: "placeFile";
+        readonly from: Slot;
+        readonly path: string;
+        readonly mode: number;
+        readonly owner?: readonly [uid: number, gid: number];
+        readonly mtimeNs: bigint;
+        readonly size: number;
+        readonly extents: readonly number[];
+      }
     /** Appends to it; a run of zeros may be left out with `skip` (bytes of hole before the data). */
     | { readonly op: "append"; readonly slot: Slot; readonly skip?: number; readonly data: Uint8Array }
     /**

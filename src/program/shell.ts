@@ -135,6 +135,7 @@ const forms: { readonly [Name in OpName]: (op: OpOf<Name>) => string } = {
   readFile: (op) => command("cat", op.path),
   createFile: (op) => `( set -C; > ${quote(op.path)} )`,
   append: (op) => `cat >> ${quote(op.slot)}`,
+  placeFile: (op) => `tar -x -f ${quote(op.from)} ${quote(op.path)}`,
   jail: () => "# paths stay inside the root",
   openScan: (op) => command("find", op.path, ...(op.selfOnly === true ? ["-maxdepth", "0"] : []), "-ls"),
   scan: () => "# further entries",
