@@ -7,6 +7,7 @@ import type { Mount } from "../program/mount.ts";
 import type { LayerArchive } from "./layer-archive.ts";
 import { Records, type SnapshotRecord } from "./records.ts";
 import type {
+  CommitChoice,
   ExpectedSnapshot,
   PrepareOptions,
   SnapshotDriver,
@@ -22,7 +23,7 @@ import { Trash } from "./trash.ts";
 
 interface Node {
   record: SnapshotRecord;
-  readonly parent: Node | undefined;
+  parent: Node | undefined;
   /** Snapshots that stand on this one, those that are being made included. */
   children: number;
   /** A change of it is under way. */
@@ -103,8 +104,9 @@ export class Bookkeeper implements Snapshotter {
     return this.#mountsOf(this.#uncommitted(key));
   }
 
-  async commit(key: string, name: SnapshotName): Promise<void> {
+  async commit(key: string, name: SnapshotName, { onto, ownRoot = false }: CommitChoice = {}): Promise<void> {
     const node = this.#writable(key);
+    if (onto !== undefined) this.#rebase(node, onto, ownRoot);
     const queue = this.#commits.get(name) ?? new Mutex();
     this.#commits.set(name, queue);
     await this.#whileBusy(node, () => queue.run(() => this.#commit(node, name)));
@@ -123,6 +125,18 @@ export class Bookkeeper implements Snapshotter {
         await this.#driver.freeze(id, parents);
       }),
     );
+  }
+
+  get rebases(): boolean {
+    return this.#driver.rebase !== undefined;
+  }
+
+  layerTree(name: SnapshotName): string | undefined {
+    return this.#driver.layerTree?.(this.#committed(name).record.id);
+  }
+
+  layerTar(name: SnapshotName): string | undefined {
+    return this.#driver.layerTar?.(this.#committed(name).record.id);
   }
 
   async remove(id: string): Promise<void> {
@@ -250,6 +264,18 @@ export class Bookkeeper implements Snapshotter {
     node.kept = "synced";
     this.#nodes.set(name, node);
     this.#trash.defer();
+  }
+
+  /** The record follows with the commit: until then a crash leaves what nobody knows. */
+  #rebase(node: Node, onto: SnapshotName, ownRoot: boolean): void {
+    if (this.#driver.rebase === undefined || node.parent !== undefined) {
+      throw new OnggiError("invalid", `snapshot "${node.record.name}" can't be put onto another parent`);
+    }
+    const parent = this.#committed(onto);
+    this.#driver.rebase(node.record.id, [parent.record.id, ...parentIds(parent)], ownRoot);
+    node.parent = parent;
+    parent.children += 1;
+    node.record = { ...node.record, parent: parent.record.id };
   }
 
   async #remove(node: Node): Promise<void> {

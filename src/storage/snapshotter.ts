@@ -24,7 +24,7 @@ export interface Snapshotter {
   /** Like prepare, but read-only: a view is removed, never committed. */
   view(key: string, parent: SnapshotName, options?: PrepareOptions): Promise<readonly Mount[]>;
   /** Freezes `key` as `name`; the key is free afterwards. A name that is there already: the key is removed instead. */
-  commit(key: string, name: SnapshotName): Promise<void>;
+  commit(key: string, name: SnapshotName, options?: CommitChoice): Promise<void>;
   /**
    * Freezes a copy of an active snapshot as `name`, beside it: `key` stays as it is. Nothing may write to it meanwhile (the caller
    * pauses the container) until `copied` is called: bringing the copy to the disk comes after that. A name that is there already is a
@@ -38,6 +38,12 @@ export interface Snapshotter {
   readonly importLayer:
     | ((name: SnapshotName, parent: SnapshotName | undefined, layer: LayerArchive) => Promise<void>)
     | undefined;
+  /** Whether a snapshot that was prepared on nothing may be committed onto a parent, so that layers are filled side by side. */
+  readonly rebases: boolean;
+  /** The folder with a committed snapshot's own files, for reading; undefined where they lie in no folder of the host. */
+  layerTree(name: SnapshotName): string | undefined;
+  /** The plain tar that a committed snapshot was imported from, where the driver keeps it. */
+  layerTar(name: SnapshotName): string | undefined;
   /** Deletes a snapshot; `in_use` while another stands on it. Quick: the tree goes to a trash that is emptied later. */
   remove(id: string): Promise<void>;
   has(id: string): boolean;
@@ -73,6 +79,13 @@ export interface SnapshotMemory {
   readonly expected: readonly ExpectedSnapshot[];
   /** False: there may be more, of which the caller can't know; so no tree that nobody knows is removed. */
   readonly isWhole: boolean;
+}
+
+export interface CommitChoice {
+  /** The parent to commit it onto, of a snapshot that was prepared on nothing; where {@link Snapshotter.rebases}. */
+  readonly onto?: SnapshotName | undefined;
+  /** Whether the snapshot says itself what owner and mode its root has; otherwise it takes the parent's. */
+  readonly ownRoot?: boolean;
 }
 
 /** An active snapshot that a caller remembers: opening finds its tree, or makes it again. */
@@ -144,6 +157,12 @@ export interface SnapshotDriver {
   copy(from: string, to: string, parents: readonly string[]): Promise<void>;
   /** Where layers aren't trees: makes the frozen tree `id` of a layer's archive. Resolves when it is on the disk. */
   importLayer?(id: string, parents: readonly string[], layer: LayerArchive): Promise<void>;
+  /** Where a tree holds only what it changes: puts one that was made on nothing onto parents; its root becomes like theirs unless it has one of its own. */
+  rebase?(id: string, parents: readonly string[], ownRoot: boolean): void;
+  /** The folder with a frozen tree's own files, where it is one of the host's. */
+  layerTree?(id: string): string;
+  /** The plain tar that {@link importLayer} was given, where it is kept. */
+  layerTar?(id: string): string | undefined;
   /** Called before a tree becomes a parent: resolves when all in it is on the disk. */
   freeze(id: string, parents: readonly string[]): Promise<void>;
   /**

@@ -117,6 +117,7 @@ export function openBtrfs(directory: string, tools: DriverTools): SnapshotDriver
       return [{ type: "bind", source: tree(parents[0] ?? id), options: [], readonly: true }];
     },
 
+    layerTree: tree,
     writable: (id) => ({ directory: tree(id), whiteouts: "remove" }),
 
     async usage(id) {

@@ -74,6 +74,12 @@ export function openOverlay(directory: string, features: OverlayFeatures, images
       mkdirSync(work(to), { recursive: true, mode: 0o700 });
     },
 
+    rebase(id, [nearest], ownRoot) {
+      if (nearest !== undefined && !ownRoot) makeRoot(diff(id), diff(nearest));
+    },
+
+    layerTree: diff,
+
     async freeze(id, parents) {
       if (images.has(id)) await images.flatten(id, copyDiff);
       if (parents.length > 0) {

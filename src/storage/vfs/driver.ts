@@ -41,6 +41,7 @@ export function openVfs(directory: string, images: SizedImages): SnapshotDriver 
     },
 
     copy: (from, to) => copyTree(tree(from), tree(to)),
+    layerTree: tree,
     async freeze(id) {
       if (images.has(id)) await images.flatten(id, (from, to) => copyTree(join(from, "tree"), to));
       await syncFileSystem(directory);
