@@ -4,7 +4,7 @@ import { type Descriptor, type Manifest, mediaTypes, parseImageConfig, parseJson
 import { parseReference, type Reference, withDefaultTag } from "../oci/reference.ts";
 import type { ArchiveFiles } from "./archive-files.ts";
 import type { Blob, ContentStore } from "./content-store.ts";
-import { type Compression, detectCompression, peek } from "./decompress.ts";
+import { type Compression, detectCompression, firstBytes } from "./decompress.ts";
 
 /** One image in an archive's `manifest.json`. */
 interface ArchiveItem {
@@ -58,7 +58,7 @@ async function makeManifest(
 ): Promise<Digest> {
   const described: Descriptor[] = [];
   for (const layer of layers) {
-    const [start] = await peek(content.stream(layer.digest), 6);
+    const start = await firstBytes(content.stream(layer.digest), 6);
     described.push({ mediaType: layerTypes[detectCompression(start)], ...layer });
   }
   const bytes = encodeManifest({ mediaType: mediaTypes.config, ...config }, described);
