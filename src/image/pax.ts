@@ -1,5 +1,6 @@
+import { textOf } from "../base/byte-text.ts";
 import type { SparseMap } from "./tar-entry.ts";
-import { corrupt, decodeName } from "./tar-header.ts";
+import { corrupt } from "./tar-header.ts";
 
 const xattrPrefix = "SCHILY.xattr.";
 const nsDigits = 9;
@@ -23,7 +24,7 @@ export function parsePax(body: Buffer): { readonly records: PaxRecords; readonly
       throw corrupt("a pax header has a wrong length");
     const equals = body.indexOf(0x3d, space);
     if (equals === -1 || equals >= end) throw corrupt("a pax header has a record without a value");
-    const key = decodeName(body.subarray(space + 1, equals));
+    const key = textOf(body.subarray(space + 1, equals));
     const value = body.subarray(equals + 1, end - 1);
     // Sparse format 0.0 repeats these two keys, the only ones whose order counts.
     if (key === "GNU.sparse.offset") sparse.push([paxNumber(value), 0]);
@@ -37,7 +38,7 @@ export function parsePax(body: Buffer): { readonly records: PaxRecords; readonly
 export function paxText(records: PaxRecords, key: string): string | undefined {
   const value = records.get(key);
   if (value === undefined || value.length === 0) return undefined;
-  const text = decodeName(value);
+  const text = textOf(value);
   if (text.includes("\0")) throw corrupt(`a pax header has a NUL in ${key}`);
   return text;
 }

@@ -1,3 +1,4 @@
+import { textOf } from "../base/byte-text.ts";
 import { OnggiError } from "../base/error.ts";
 import { blockSize, type TarEntryType } from "./tar-entry.ts";
 
@@ -79,23 +80,11 @@ export function number(block: Buffer, offset: number, width: number): number {
   return value;
 }
 
-/** Text up to the first NUL, as UTF-8. @throws OnggiError `unsupported` when it isn't UTF-8 */
+/** Text up to the first NUL; bytes that are no UTF-8 as in `base/byte-text.ts`. */
 export function text(block: Buffer, offset: number, width: number): string {
   let end = block.indexOf(0, offset);
   if (end === -1 || end > offset + width) end = offset + width;
-  return decodeName(block.subarray(offset, end));
-}
-
-/** Names are handed to the kernel as UTF-8: other bytes could not be written back as they were. */
-export function decodeName(bytes: Buffer): string {
-  const name = bytes.toString("utf8");
-  if (name.includes("\ufffd") && !Buffer.from(name).equals(bytes)) {
-    throw new OnggiError(
-      "unsupported",
-      `the archive has a file name that is not UTF-8: ${JSON.stringify(bytes.toString("latin1"))}`,
-    );
-  }
-  return name;
+  return textOf(block.subarray(offset, end));
 }
 
 function base256(block: Buffer, offset: number, width: number): number {

@@ -1,6 +1,7 @@
+import { textOf } from "../base/byte-text.ts";
 import { type PaxRecords, parsePax, paxNumber, paxText, paxTimeNs, paxXattrs } from "./pax.ts";
 import { blockSize, type SparseMap, type TarEntry } from "./tar-entry.ts";
-import { corrupt, decodeName, isZeroBlock, parseHeader, type RawHeader, typeOf } from "./tar-header.ts";
+import { corrupt, isZeroBlock, parseHeader, type RawHeader, typeOf } from "./tar-header.ts";
 import {
   checkSparseMap,
   dataSparseMap,
@@ -14,8 +15,11 @@ import {
 /** What a reader tells, in the archive's order: each entry, its content bit by bit, its end. */
 export interface TarVisitor {
   entry(entry: TarEntry): void;
-  /** Content of the entry told last, `hole` zeros before it; the bytes are the reader's input, uncopied. */
-  data(bytes: Buffer, hole: number): void;
+  /**
+   * Content of the entry told last, `hole` zeros before it; the bytes are the reader's input, uncopied. `at` is where they lie in the archive:
+   * a hole at the end of a file is told as one less and a zero that lies nowhere, at -1.
+   */
+  data(bytes: Buffer, hole: number, at: number): void;
   end(): void;
 }
 
@@ -37,6 +41,8 @@ type State = "header" | "extended" | "oldSparse" | "sparseMap" | "content" | "pa
 export class TarReader {
   readonly #visitor: TarVisitor;
   #state: State = "header";
+  /** Where the next byte lies in the archive. */
+  #position = 0;
   #carry: Buffer = Buffer.alloc(0);
   #entries = 0;
 
@@ -58,12 +64,34 @@ export class TarReader {
     this.#visitor = visitor;
   }
 
+  /** Where the reader stands in the archive; while it tells of a file without a map before its content, where that begins. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** How many of the bytes to come may be passed over by {@link skip}. */
+  get skippable(): number {
+    if (this.#state === "ended") return Number.POSITIVE_INFINITY;
+    return this.#state === "content" && this.#sparse === undefined ? this.#left : 0;
+  }
+
+  /** Passes over content: the visitor isn't told of it. */
+  skip(bytes: number): void {
+    this.#position += bytes;
+    if (this.#state === "ended") return;
+    this.#left -= bytes;
+    if (this.#left > 0) return;
+    if (this.#skipping) this.#afterContent();
+    else this.#finish();
+  }
+
   write(chunk: Buffer): void {
+    const start = this.#position;
     let at = 0;
     while (at < chunk.length && this.#state !== "ended") {
       if (this.#state === "content") {
         const take = Math.min(this.#left, chunk.length - at);
-        this.#content(chunk.subarray(at, at + take));
+        this.#content(chunk.subarray(at, at + take), start + at);
         at += take;
       } else if (this.#state === "padding") {
         const take = Math.min(this.#padding, chunk.length - at);
@@ -74,6 +102,7 @@ export class TarReader {
         const take = Math.min(this.#wanted - this.#carry.length, chunk.length - at);
         const piece = chunk.subarray(at, at + take);
         at += take;
+        this.#position = start + at;
         // Nearly always a block lies in one chunk and nothing is copied.
         const block = this.#carry.length === 0 ? piece : Buffer.concat([this.#carry, piece]);
         if (block.length < this.#wanted) this.#carry = Buffer.from(block);
@@ -83,6 +112,7 @@ export class TarReader {
         }
       }
     }
+    this.#position = start + chunk.length;
   }
 
   /** Says that no more comes. @throws OnggiError `corrupt` when the archive is cut short */
@@ -219,24 +249,24 @@ export class TarReader {
     else this.#state = "content";
   }
 
-  #content(bytes: Buffer): void {
+  #content(bytes: Buffer, at: number): void {
     this.#left -= bytes.length;
     if (this.#skipping) {
       if (this.#left === 0) this.#afterContent();
       return;
     }
-    if (this.#sparse === undefined) this.#visitor.data(bytes, 0);
-    else this.#sparseContent(bytes);
+    if (this.#sparse === undefined) this.#visitor.data(bytes, 0, at);
+    else this.#sparseContent(bytes, at);
     if (this.#left === 0) this.#finish();
   }
 
-  #sparseContent(bytes: Buffer): void {
+  #sparseContent(bytes: Buffer, from: number): void {
     const sparse = this.#sparse;
     for (let at = 0; sparse !== undefined && at < bytes.length; ) {
       const [offset, length] = sparse.map[sparse.piece] ?? [0, bytes.length];
       const take = Math.min(length - sparse.taken, bytes.length - at);
       const start = offset + sparse.taken;
-      this.#visitor.data(bytes.subarray(at, at + take), start - sparse.position);
+      this.#visitor.data(bytes.subarray(at, at + take), start - sparse.position, from + at);
       at += take;
       sparse.position = start + take;
       sparse.taken += take;
@@ -249,7 +279,7 @@ export class TarReader {
 
   #finish(): void {
     const hole = this.#sparse === undefined ? 0 : this.#sparse.realSize - this.#sparse.position;
-    if (hole > 0) this.#visitor.data(zero, hole - 1);
+    if (hole > 0) this.#visitor.data(zero, hole - 1, -1);
     this.#sparse = undefined;
     this.#visitor.end();
     this.#afterContent();
@@ -311,7 +341,7 @@ function roundUp(size: number): number {
 
 function untilNul(body: Buffer): string {
   const end = body.indexOf(0);
-  return decodeName(end === -1 ? body : body.subarray(0, end));
+  return textOf(end === -1 ? body : body.subarray(0, end));
 }
 
 function paxSize(records: PaxRecords, key: string): number | undefined {

@@ -1,4 +1,5 @@
-import { blockSize, type TarEntry, typeFlags } from "./tar-entry.ts";
+import { bytesOf } from "../base/byte-text.ts";
+import { blockSize, type SparseMap, type TarEntry, typeFlags } from "./tar-entry.ts";
 
 const nsPerSecond = 1_000_000_000n;
 const maxOctal11 = 0o77777777777;
@@ -15,13 +16,33 @@ export function encodeTarHeader(entry: TarEntry): Uint8Array {
   const header = ustar(entry, path);
   if (pax.length === 0) return header;
 
-  const body = Buffer.concat(pax);
-  const paxHeader = ustar(
-    { ...entry, type: "file", size: body.length, mode: 0o644, linkPath: "" },
-    "PaxHeaders/entry",
-    "x",
-  );
-  return Buffer.concat([paxHeader, body, tarPadding(body.length), header]);
+  return Buffer.concat([paxHeader(entry, pax), header]);
+}
+
+function paxHeader(entry: TarEntry, records: readonly Buffer[]): Buffer {
+  const body = Buffer.concat(records);
+  const meta: TarEntry = { ...entry, type: "file", size: body.length, mode: 0o644, linkPath: "" };
+  return Buffer.concat([ustar(meta, "PaxHeaders/entry", "x"), body, tarPadding(body.length)]);
+}
+
+/**
+ * The header blocks of a file with holes, in GNU's format 1.0, which Docker and GNU tar read: where data lies comes before the data.
+ *
+ * @param map - where data lies, ascending; only that follows, without the holes
+ */
+export function encodeSparseHeader(entry: TarEntry, map: SparseMap): Uint8Array {
+  const stored = map.reduce((sum, [, length]) => sum + length, 0);
+  const lines = [map.length, ...map.flat()].map((number) => `${number}\n`).join("");
+  const content = Buffer.concat([Buffer.from(lines), tarPadding(lines.length)]);
+  const pax = [
+    ...paxRecords({ ...entry, size: content.length + stored }, entry.path),
+    paxRecord("GNU.sparse.major", "1"),
+    paxRecord("GNU.sparse.minor", "0"),
+    paxRecord("GNU.sparse.name", entry.path),
+    paxRecord("GNU.sparse.realsize", String(entry.size)),
+  ];
+  const header = ustar({ ...entry, size: content.length + stored }, "GNUSparseFile.0/entry");
+  return Buffer.concat([paxHeader(entry, pax), header, content]);
 }
 
 /** Zeros that fill a member's content up to a whole block. */
@@ -76,7 +97,11 @@ function paxRecords(entry: TarEntry, path: string): Buffer[] {
 
 /** `LENGTH key=value\n`, where LENGTH counts itself. */
 function paxRecord(key: string, value: string | Uint8Array): Buffer {
-  const rest = Buffer.concat([Buffer.from(` ${key}=`), Buffer.from(value as Uint8Array), Buffer.from("\n")]);
+  const rest = Buffer.concat([
+    bytesOf(` ${key}=`),
+    typeof value === "string" ? bytesOf(value) : value,
+    Buffer.from("\n"),
+  ]);
   let length = rest.length + 1;
   while (String(length).length + rest.length !== length) length = String(length).length + rest.length;
   return Buffer.concat([Buffer.from(String(length)), rest]);
