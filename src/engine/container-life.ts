@@ -54,8 +54,44 @@ export class ContainerLife {
   }
 
   /** Takes over a run that an engine before this one began. */
-  adopt(container: Container, monitor: Monitor, launch: LaunchRecord): void {
+  async adopt(container: Container, monitor: Monitor, launch: LaunchRecord): Promise<void> {
     this.#follow(container, monitor, launch);
+    if (launch.still === true && container.run !== undefined) await this.#goOn(container, container.run);
+  }
+
+  /**
+   * Stops all its processes where they are, so that its tree doesn't change; one that is paused or doesn't run is still already.
+   *
+   * @returns what lets it go on; calling it again does nothing
+   */
+  async still(container: Container): Promise<() => Promise<void>> {
+    const begun = Promise.withResolvers<void>();
+    const over = Promise.withResolvers<void>();
+    void container.freezing.run(() => {
+      begun.resolve();
+      return over.promise;
+    });
+    await begun.promise;
+    const run = container.isRunning && !container.isPaused ? container.run : undefined;
+    let isOver = false;
+    const goOn = async () => {
+      if (isOver) return;
+      isOver = true;
+      try {
+        if (run !== undefined) await this.#goOn(container, run);
+      } finally {
+        over.resolve();
+      }
+    };
+    if (run === undefined) return goOn;
+    try {
+      this.#setLaunch(container, run, { ...run.launch, still: true });
+      await this.#parts.cgroups.freeze(container.id);
+    } catch (error) {
+      await goOn();
+      if (!run.hasExited) throw error;
+    }
+    return goOn;
   }
 
   async stop(
@@ -95,10 +131,12 @@ export class ContainerLife {
   }
 
   async pause(container: Container): Promise<void> {
-    const run = container.runningRun();
-    if (container.isPaused) throw new OnggiError("conflict", `container ${container.id} is already paused`);
-    await this.#parts.cgroups.freeze(container.id);
-    this.#setLaunch(container, run, { ...run.launch, paused: true });
+    await container.freezing.run(async () => {
+      const run = container.runningRun();
+      if (container.isPaused) throw new OnggiError("conflict", `container ${container.id} is already paused`);
+      await this.#parts.cgroups.freeze(container.id);
+      this.#setLaunch(container, run, { ...run.launch, paused: true });
+    });
     this.#emit(container, "pause");
   }
 
@@ -183,7 +221,7 @@ export class ContainerLife {
     container.tellEnd();
     // Not awaited: whoever removes or restarts waits for this run to be finished first.
     if (restarts) this.#restartLater(container, last);
-    else if (container.record.config.autoRemove === true)
+    else if (container.record.config.autoRemove === true && !container.isRollingBack)
       void container.changes.run(() => this.#parts.autoRemove(container)).catch(() => {});
   }
 
@@ -219,10 +257,20 @@ export class ContainerLife {
   }
 
   async #thaw(container: Container): Promise<void> {
-    const run = container.run;
-    if (run === undefined || !run.launch.paused) return;
+    await container.freezing.run(async () => {
+      const run = container.run;
+      if (run === undefined || !run.launch.paused) return;
+      await this.#parts.cgroups.thaw(container.id);
+      this.#setLaunch(container, run, { ...run.launch, paused: false });
+    });
+  }
+
+  /** Ends what {@link still} began. */
+  async #goOn(container: Container, run: Run): Promise<void> {
+    if (container.run !== run || run.hasExited) return;
     await this.#parts.cgroups.thaw(container.id);
-    this.#setLaunch(container, run, { ...run.launch, paused: false });
+    const { still: _, ...launch } = run.launch;
+    if (container.run === run && !run.hasExited) this.#setLaunch(container, run, launch);
   }
 
   #setLaunch(container: Container, run: Run, launch: LaunchRecord): void {

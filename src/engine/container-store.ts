@@ -23,6 +23,8 @@ export interface LaunchRecord {
   readonly address: ContainerAddress | undefined;
   readonly ports: readonly PortMapping[];
   readonly paused: boolean;
+  /** It stands still for a moment, until a snapshot of it is taken. */
+  readonly still?: boolean;
   /** The teardown part of its program, for an engine that finds the monitor gone. */
   readonly teardown: readonly Op[];
 }

@@ -45,6 +45,8 @@ export class Bridge implements BridgeNetwork {
   readonly #pool: AddressPool;
   readonly #hostPorts = new HostPorts();
   readonly #leases = new Map<string, Lease>();
+  /** Addresses that wait for their containers to be connected again, by their ids. */
+  readonly #held = new Map<string, string>();
   /** Whose ports are being claimed. */
   readonly #connecting = new Set<string>();
 
@@ -99,8 +101,18 @@ export class Bridge implements BridgeNetwork {
     const lease = this.#leases.get(containerId);
     if (lease === undefined) return;
     this.#leases.delete(containerId);
-    this.#pool.free(numberOf(lease.address));
+    if (!this.#held.has(containerId)) this.#pool.free(numberOf(lease.address));
     this.#hostPorts.release(lease.ports);
+  }
+
+  hold(containerId: string): () => void {
+    const address = this.#leases.get(containerId)?.address;
+    if (address === undefined) return () => {};
+    this.#held.set(containerId, address);
+    return () => {
+      if (!this.#held.delete(containerId) || this.#leases.has(containerId)) return;
+      this.#pool.free(numberOf(address));
+    };
   }
 
   leases(): readonly Lease[] {
@@ -165,7 +177,7 @@ export class Bridge implements BridgeNetwork {
   }
 
   #lease(containerId: string, ports: readonly PublishedPort[]): Lease {
-    const address = formatAddress(this.#freeAddress());
+    const address = this.#held.get(containerId) ?? formatAddress(this.#freeAddress());
     const lease = { containerId, address, hostLink: newLinkName(containerId), ports };
     this.#leases.set(containerId, lease);
     return lease;

@@ -28,6 +28,8 @@ export interface BridgeNetwork {
    * Of an unknown container it does nothing.
    */
   release(containerId: string): void;
+  /** Keeps the address that a container has for its next connection, until the returned function is called. */
+  hold(containerId: string): () => void;
   /** What is connected: at start-up, according to the leases on disk. */
   leases(): readonly Lease[];
   /** Forgets all containers but those that run; the steps make firewall and leases on disk say the same. */
