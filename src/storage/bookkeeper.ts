@@ -6,6 +6,7 @@ import { Mutex } from "../base/mutex.ts";
 import type { Mount } from "../program/mount.ts";
 import type { LayerArchive } from "./layer-archive.ts";
 import { Records, type SnapshotRecord } from "./records.ts";
+import { type SnapshotProblem, snapshotProblems } from "./snapshot-problems.ts";
 import type {
   CommitChoice,
   ExpectedSnapshot,
@@ -62,6 +63,8 @@ export class Bookkeeper implements Snapshotter {
   readonly #nodes = new Map<string, Node>();
   /** Names that are being made. */
   readonly #reserved = new Set<string>();
+  /** Ids of trees that are being made or removed. */
+  readonly #underway = new Set<string>();
   /** One at a time commits to a name: whoever comes second finds it there. */
   readonly #commits = new Map<string, Mutex>();
 
@@ -178,6 +181,33 @@ export class Bookkeeper implements Snapshotter {
     return this.#driver.describe(node.record.id, parentIds(node));
   }
 
+  async *check({ deep = false }: { readonly deep?: boolean } = {}): AsyncGenerator<SnapshotProblem> {
+    const facts = {
+      trees: this.#driver.list(),
+      records: this.#records.ids(),
+      nodes: [...this.#nodes.values()],
+      underway: this.#underway,
+      isWhole: (id: string) => this.#driver.isWhole(id),
+    };
+    yield* snapshotProblems(facts, {
+      discard: (id) => this.#discard(id),
+      forget: (id) => this.#records.remove({ id }, { synced: true }),
+      write: (node) => this.#records.write(node.record, { synced: true }),
+      create: (node) =>
+        this.#driver.create(node.record.id, parentIds(node), {
+          durable: node.record.durable,
+          limit: node.record.limit,
+        }),
+    });
+    if (!deep || this.#driver.verify === undefined) return;
+    for (const node of facts.nodes) {
+      if (node.record.kind !== "committed" || this.#nodes.get(node.record.name) !== node) continue;
+      for (const problem of await this.#driver.verify(node.record.id)) {
+        yield { id: node.record.name, problem, remedy: "Remove the images that use it and pull them again." };
+      }
+    }
+  }
+
   async close(): Promise<void> {
     await this.#trash.close(closeLimitMs);
     await this.#driver.close?.();
@@ -238,6 +268,7 @@ export class Bookkeeper implements Snapshotter {
       });
     }
     this.#reserved.add(name);
+    this.#underway.add(record.id);
     if (parent !== undefined) parent.children += 1;
     this.#trash.defer();
     const node: Node = { record, parent, children: 0, busy: false, usage: undefined, kept };
@@ -251,6 +282,7 @@ export class Bookkeeper implements Snapshotter {
       throw explained(error, name);
     } finally {
       this.#reserved.delete(name);
+      this.#underway.delete(record.id);
     }
   }
 
@@ -282,7 +314,9 @@ export class Bookkeeper implements Snapshotter {
     if (node.kept !== "remembered") await this.#records.remove(node.record, { synced: node.kept === "synced" });
     this.#nodes.delete(node.record.name);
     if (node.parent !== undefined) node.parent.children -= 1;
-    if (node.record.kind !== "view") await this.#discard(node.record.id);
+    if (node.record.kind === "view") return;
+    this.#underway.add(node.record.id);
+    await this.#discard(node.record.id).finally(() => this.#underway.delete(node.record.id));
   }
 
   async #discard(id: string): Promise<void> {

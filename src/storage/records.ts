@@ -78,7 +78,12 @@ export class Records {
     await sync(this.#descriptor);
   }
 
-  async remove({ id }: SnapshotRecord, { synced }: { readonly synced: boolean }): Promise<void> {
+  /** Of those that are there now. */
+  ids(): readonly string[] {
+    return readdirSync(this.#directory).flatMap((file) => /^([0-9a-f]+)\.json$/.exec(file)?.[1] ?? []);
+  }
+
+  async remove({ id }: Pick<SnapshotRecord, "id">, { synced }: { readonly synced: boolean }): Promise<void> {
     unlinkIfThere(this.#path(id));
     if (synced) await sync(this.#descriptor);
   }

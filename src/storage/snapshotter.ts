@@ -1,6 +1,7 @@
 import type { Mount } from "../program/mount.ts";
 import type { Op } from "../program/op.ts";
 import type { LayerArchive } from "./layer-archive.ts";
+import type { SnapshotProblem } from "./snapshot-problems.ts";
 
 /** Digest over a stack of layers, as `sha256:…`: names a committed snapshot. */
 export type SnapshotName = string;
@@ -55,6 +56,8 @@ export interface Snapshotter {
   writable(key: string): WritableTree;
   /** What `inspect` shows as GraphDriver.Data. */
   describe(key: string): Readonly<Record<string, string>>;
+  /** Compares what is known with what is on the disk; `deep` reads all layers, where the driver can tell whether they are good. */
+  check(options?: { readonly deep?: boolean }): AsyncIterable<SnapshotProblem>;
   /** Resolves when the trash is empty, or after a while: the next open goes on with it. */
   close(): Promise<void>;
 }
@@ -177,6 +180,8 @@ export interface SnapshotDriver {
   writable(id: string): WritableTree;
   usage(id: string): Promise<Usage>;
   describe(id: string, parents: readonly string[]): Readonly<Record<string, string>>;
+  /** Reads a frozen tree whole. @returns what is wrong with it, a sentence each */
+  verify?(id: string): Promise<readonly string[]>;
   /** Lets go of what opening took (a mounted image, an activated pool); trees stay usable by containers that run. */
   close?(): Promise<void>;
 }
