@@ -14,6 +14,8 @@ export class Connection {
 
   private constructor(socket: Socket) {
     this.#socket = socket;
+    // Whatever breaks it, "close" follows; an error that nobody listens for would end the whole process.
+    socket.on("error", () => {});
   }
 
   /** Rejects with Node's own error (ENOENT, ECONNREFUSED …) when nobody listens there. */
@@ -34,7 +36,6 @@ export class Connection {
 
   /** Keeps it for later: it doesn't hold the process, and its loss is noticed by {@link isOpen}. */
   park(): void {
-    this.#socket.on("error", () => {});
     this.#socket.unref().resume();
   }
 
@@ -54,8 +55,6 @@ export class Connection {
         this.#socket.destroy();
       }
     });
-    // Whatever broke it, "close" follows.
-    this.#socket.on("error", () => {});
     this.#socket.once("close", onClose);
     if (this.#socket.destroyed) queueMicrotask(onClose);
   }
