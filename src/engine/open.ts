@@ -18,7 +18,7 @@ import { ContainerNames } from "./container-names.ts";
 import { ContainerStore } from "./container-store.ts";
 import { Containers } from "./containers.ts";
 import { makeRoots, type Places, placesFor, RootLock } from "./data-root.ts";
-import type { EngineFace, ImagesFace, NetworksFace } from "./engine.ts";
+import type { EngineFace, ImagesFace, NetworksFace, VolumesFace } from "./engine.ts";
 import { Events } from "./events.ts";
 import { hostInfo } from "./host-info.ts";
 import { Launcher } from "./launcher.ts";
@@ -30,6 +30,7 @@ import { checkPrivileges } from "./privileges.ts";
 import { Recovery } from "./recovery.ts";
 import { expectedSnapshot, Rootfs } from "./rootfs.ts";
 import { RunningContainer } from "./running-container.ts";
+import { Volumes } from "./volumes.ts";
 
 export interface EngineOptions {
   /** Where images and containers are kept. Default: `/var/lib/onggi`. */
@@ -58,6 +59,7 @@ interface EngineParts {
   readonly containers: Containers;
   readonly images: Images;
   readonly networks: Networks;
+  readonly volumes: Volumes;
   readonly events: Events;
   readonly observer: Observer;
   readonly closeStorage: () => Promise<void>;
@@ -108,6 +110,10 @@ export class Engine implements EngineFace, AsyncDisposable {
     return this.#parts.networks;
   }
 
+  get volumes(): VolumesFace {
+    return this.#parts.volumes;
+  }
+
   get events(): Events {
     return this.#parts.events;
   }
@@ -130,8 +136,9 @@ export class Engine implements EngineFace, AsyncDisposable {
 
   /** Lets go of the data root. Containers go on, kept by their monitors. */
   async close(): Promise<void> {
-    const { containers, observer, cgroups, network, executor, lock, closeStorage } = this.#parts;
+    const { containers, volumes, observer, cgroups, network, executor, lock, closeStorage } = this.#parts;
     await containers.close();
+    await volumes.close();
     observer.close();
     await closeStorage();
     await network.close();
@@ -170,6 +177,8 @@ async function assemble(
     candidates: storageDrivers,
   });
   const rootfs = new Rootfs(snapshotter);
+  // Before the images: what an unpacking that was cut off left stands on their layers.
+  const orphans = kept.broken.length > 0 ? 0 : await rootfs.sweep(new Set(kept.records.map(({ id }) => id)));
   const cgroups = openCgroups({ parent: places.cgroupParent });
   const network = await openBridgeNetwork({
     name: "bridge",
@@ -180,7 +189,19 @@ async function assemble(
     ...(options.subnet === undefined ? {} : { subnet: options.subnet }),
   });
   const accounts = new Accounts({ executor, rootfs, facts, staging });
+  const volumes = await Volumes.open({
+    ...places,
+    executor,
+    facts,
+    rootfs,
+    names,
+    events,
+    perform: tools.perform,
+    pause: (id) => containers.pause(id),
+    unpause: (id) => containers.unpause(id),
+  });
   const launcher = new Launcher({
+    volumes,
     executor,
     store,
     rootfs,
@@ -211,8 +232,8 @@ async function assemble(
     return { id, reference, config, platform, chainId: chainIds.at(-1) };
   };
   // The layers of an image that was removed by force stay until its last container goes.
-  const afterRemove = (imageId: string) => {
-    const gone = images.get(imageId).catch(() => images.collectLayers());
+  const afterRemove = ({ image }: { readonly image: { readonly id: string } }) => {
+    const gone = images.get(image.id).catch(() => images.collectLayers());
     // What can't be removed now, the next start removes.
     void gone.catch(() => {});
   };
@@ -226,12 +247,14 @@ async function assemble(
     observer,
     recovery,
     rootfs,
+    volumes,
     facts,
     resolveImage,
   });
-  const repairs = await restore({ containers, kept, names, rootfs, cgroups, network, executor });
+  const repairs = await restore({ containers, kept, orphans, names, cgroups, network, executor });
+  await volumes.restore();
   const networks = new Networks({ bridge: network, createdAtMs: network.createdAtMs, containers: names });
-  const warnings = [...snapshotter.repairs, ...images.repairs, ...repairs];
+  const warnings = [...snapshotter.repairs, ...images.repairs, ...volumes.repairs, ...repairs];
   const info = async () =>
     hostInfo({
       facts,
@@ -252,6 +275,7 @@ async function assemble(
     containers,
     images,
     networks,
+    volumes,
     events,
     observer,
     closeStorage: () => snapshotter.close(),
@@ -263,20 +287,18 @@ async function assemble(
 async function restore(parts: {
   readonly containers: Containers;
   readonly kept: ReturnType<ContainerStore["load"]>;
+  /** How many snapshots of no container were removed. */
+  readonly orphans: number;
   readonly names: ContainerNames;
-  readonly rootfs: Rootfs;
   readonly cgroups: Cgroups;
   readonly network: BridgeNetwork;
   readonly executor: Executor;
 }): Promise<readonly string[]> {
-  const { containers, names, rootfs, cgroups, network, executor } = parts;
+  const { containers, orphans, names, cgroups, network, executor } = parts;
   const { records, broken } = parts.kept;
   await containers.restore(records);
   const done = [...broken];
-  if (broken.length === 0) {
-    const swept = await rootfs.sweep((id) => names.has(id));
-    if (swept > 0) done.push(`removed ${swept} snapshots that belonged to no container`);
-  }
+  if (orphans > 0) done.push(`removed ${orphans} snapshots that belonged to no container`);
   const running = new Set([...names.all].filter((container) => container.isRunning).map(({ id }) => id));
   const strays = cgroups.list().filter((id) => !running.has(id));
   for (const id of strays) await performOnHost(executor, cgroups.killSteps(id));

@@ -57,8 +57,8 @@ export class Rootfs {
   }
 
   /** Removes the snapshots that belong to no container: what a create or remove that was cut off left. */
-  async sweep(isKnown: (id: string) => boolean): Promise<number> {
-    const orphans = [...this.#snapshotter.list()].filter(({ kind, id }) => kind !== "committed" && !isKnown(id));
+  async sweep(known: ReadonlySet<string>): Promise<number> {
+    const orphans = [...this.#snapshotter.list()].filter(({ kind, id }) => kind !== "committed" && !known.has(id));
     for (const { id } of orphans) await this.#snapshotter.remove(id);
     return orphans.length;
   }
