@@ -5,4 +5,6 @@ export interface Mount {
   readonly source: string;
   readonly options: readonly string[];
   readonly readonly?: boolean;
+  /** Where it is mounted instead of the rootfs: a folder for a later mount to stand on, seen in the container's own mount namespace alone. */
+  readonly at?: string;
 }

@@ -1,5 +1,6 @@
 import { aufsCandidate } from "./aufs/driver.ts";
 import { btrfsCandidate } from "./btrfs/driver.ts";
+import { erofsCandidate } from "./erofs/driver.ts";
 import { overlayCandidate } from "./overlay/driver.ts";
 import type { DriverCandidate } from "./snapshotter.ts";
 import { vfsCandidate } from "./vfs/driver.ts";
@@ -8,6 +9,7 @@ import { vfsCandidate } from "./vfs/driver.ts";
 export const storageDrivers: readonly DriverCandidate[] = [
   overlayCandidate,
   btrfsCandidate,
+  erofsCandidate,
   vfsCandidate,
   aufsCandidate,
 ];

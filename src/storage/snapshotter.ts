@@ -1,3 +1,4 @@
+import type { Worker } from "../executor/executor.ts";
 import type { Mount } from "../program/mount.ts";
 import type { Op } from "../program/op.ts";
 import type { LayerArchive } from "./layer-archive.ts";
@@ -135,8 +136,12 @@ export type LimitMeans = "native" | "image" | "none";
 
 /** What a driver may need of the rest, handed in by whoever opens it. */
 export interface DriverTools {
+  /** What the engine was told about drivers, such as `zfs.fsname`. */
+  readonly options?: Readonly<Record<string, string>>;
   /** Performs operations as root in the host's view of the file system; the answers of those that have one. */
   perform(ops: readonly Op[]): Promise<readonly Uint8Array[]>;
+  /** Starts a process that performs operations in a place of its choice, one batch after the other. */
+  work?(prelude: readonly Op[]): Promise<Worker>;
 }
 
 /**

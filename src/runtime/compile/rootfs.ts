@@ -9,10 +9,11 @@ const maxDataBytes = 4095;
 
 /** Mounts the container's tree at the staging directory, seen by nobody else. */
 export function* rootfs(spec: Pick<Spec, "root">, host: HostFacts, mounts: readonly Mount[]): Iterable<Op> {
-  const target = spec.root.path;
+  const root = spec.root.path;
   yield { op: "mount", source: "none", target: "/", type: "", flags: MS_REC | MS_PRIVATE, data: "" };
-  if (mounts.length === 0) yield bind(target, target); // pivot_root wants a mount point
+  if (mounts.length === 0) yield bind(root, root); // pivot_root wants a mount point
   for (const mount of mounts) {
+    const target = mount.at ?? root;
     if (mount.type === "bind") {
       yield bind(mount.source, target);
       if (mount.readonly === true) yield readonly(target, host);
