@@ -166,7 +166,10 @@ async function assemble(
   executor.onSpawnerLost((reason) => events.emit("daemon", "spawner-restart", "", { name: hostname(), reason }));
   const names = new ContainerNames();
   const snapshotsRoot = join(root, "snapshots");
-  const tools = { perform: (ops: readonly Op[]) => performOnHost(executor, ops) };
+  const tools = {
+    perform: (ops: readonly Op[]) => performOnHost(executor, ops),
+    work: (prelude: readonly Op[]) => executor.work(prelude),
+  };
   const store = new ContainerStore(root, runRoot);
   const kept = store.load();
   const snapshotter = await openSnapshotter({
