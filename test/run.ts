@@ -1,6 +1,7 @@
 /**
  * Runs the checks and tests: `node test/run.ts [STAGE...] [PATH...]`, by default all stages, in the order below.
  *
+ * The stage `inside` is for the lab: what the stage `lab` runs in its machine.
  * Goes on after a stage that failed, so that one run tells everything. Ends with one line for machines to read,
  * `N passed, N failed, N skipped`: the sum of all tests, each stage that isn't made of tests counted only if it fails.
  */
@@ -17,6 +18,7 @@ const scratch = mkdtempSync(join(tmpdir(), "onggi-test-run-"));
 const checkTimeoutMs = 5 * 60_000;
 const unitTimeoutMs = 5 * 60_000;
 const e2eFileTimeoutMs = 5 * 60_000;
+const labTimeoutMs = 15 * 60_000;
 
 const none: Counts = { passed: 0, failed: 0, skipped: [] };
 
@@ -27,7 +29,11 @@ const stages: Readonly<Record<string, (paths: readonly string[]) => Promise<Coun
   types: () => check(process.execPath, join(bin, "tsc"), "--noEmit"),
   unit,
   e2e,
+  lab,
+  inside,
 };
+/** Run only where they are named. */
+const hidden = ["inside"];
 
 async function check(...command: string[]): Promise<Counts> {
   return { ...none, failed: (await run(command, checkTimeoutMs)) ? 0 : 1 };
@@ -48,9 +54,27 @@ async function unit(paths: readonly string[]): Promise<Counts> {
 /** Files whose tests look at the process they run in, or change it: signals, descriptors, exit status. */
 const needsOwnProcess = /^(src\/cli|test)\//;
 
-/** One file at a time: they share the host's kernel. */
 async function e2e(paths: readonly string[]): Promise<Counts> {
-  const files = testFiles(["test/e2e"], paths);
+  return oneByOne(testFiles(["test/e2e"], paths));
+}
+
+/** Boots a machine that runs the stage `inside`. */
+async function lab(paths: readonly string[]): Promise<Counts> {
+  const countsPath = join(scratch, "lab.json");
+  await run([process.execPath, "test/lab/lab.ts", "--counts", countsPath, ...paths], labTimeoutMs);
+  return readCounts(countsPath) ?? { ...none, failed: 1 };
+}
+
+/** The lab's own tests, and those of `e2e` that say something else on its kernel. */
+async function inside(paths: readonly string[]): Promise<Counts> {
+  const again = testFiles(["test/e2e"], alsoInLab);
+  return oneByOne([...testFiles(["test/lab"], []), ...again].filter((file) => isNamed(file, paths)));
+}
+
+const alsoInLab = ["test/e2e/storage-overlay.test.ts"];
+
+/** They share the host's kernel. */
+async function oneByOne(files: readonly string[]): Promise<Counts> {
   if (process.getuid?.() !== 0) {
     return { passed: 0, failed: 0, skipped: files.map((file) => `${file}: needs root`) };
   }
@@ -64,7 +88,11 @@ async function e2e(paths: readonly string[]): Promise<Counts> {
 
 function testFiles(folders: readonly string[], paths: readonly string[]): string[] {
   const all = folders.flatMap((folder) => globSync(`${folder}/**/*.test.ts`, { cwd: root })).sort();
-  return paths.length === 0 ? all : all.filter((file) => paths.some((path) => file.startsWith(path)));
+  return all.filter((file) => isNamed(file, paths));
+}
+
+function isNamed(file: string, paths: readonly string[]): boolean {
+  return paths.length === 0 || paths.some((path) => file.startsWith(path));
 }
 
 async function test(files: readonly string[], options: readonly string[], timeoutMs: number): Promise<Counts> {
@@ -123,7 +151,9 @@ function sum(a: Counts, b: Counts): Counts {
 
 const words = process.argv.slice(2);
 const paths = words.filter((word) => stages[word] === undefined);
-const chosen = Object.entries(stages).filter(([name]) => words.length === paths.length || words.includes(name));
+const chosen = Object.entries(stages).filter(([name]) =>
+  words.length === paths.length ? !hidden.includes(name) : words.includes(name),
+);
 const failedStages: string[] = [];
 let total = none;
 try {
