@@ -4,11 +4,13 @@ import { erofsCandidate } from "./erofs/driver.ts";
 import { overlayCandidate } from "./overlay/driver.ts";
 import type { DriverCandidate } from "./snapshotter.ts";
 import { vfsCandidate } from "./vfs/driver.ts";
+import { zfsCandidate } from "./zfs/driver.ts";
 
 /** All drivers, the best first: the first that is usable is taken where none is named. */
 export const storageDrivers: readonly DriverCandidate[] = [
   overlayCandidate,
   btrfsCandidate,
+  zfsCandidate,
   erofsCandidate,
   vfsCandidate,
   aufsCandidate,

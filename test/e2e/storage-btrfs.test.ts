@@ -7,13 +7,13 @@ import { after, before, describe, it } from "node:test";
 import { isErrno } from "../../src/base/errno.ts";
 import type { Executor } from "../../src/executor/executor.ts";
 import { openExecutor } from "../../src/executor/spawner.ts";
-import type { Mount } from "../../src/program/mount.ts";
 import type { Op } from "../../src/program/op.ts";
 import { btrfsCandidate } from "../../src/storage/btrfs/driver.ts";
 import { createSubvolume } from "../../src/storage/btrfs/requests.ts";
 import { openSnapshotter } from "../../src/storage/open.ts";
 import type { DriverTools, Snapshotter } from "../../src/storage/snapshotter.ts";
 import { snapshotterContract } from "../contract/snapshotter.ts";
+import { withBoundMount } from "./bound-mount.ts";
 import { formatterOf, type LoopDisk, makeLoopDisk } from "./loop-disk.ts";
 
 const binary = join(import.meta.dirname, "../../build/onggi-exec");
@@ -22,21 +22,6 @@ const kernelHasBtrfs = /\bbtrfs$/m.test(readFileSync("/proc/filesystems", "utf8"
 const missing = kernelHasBtrfs
   ? formatterOf("btrfs") === undefined && "needs mkfs.btrfs (package btrfs-progs)"
   : "needs a kernel with btrfs";
-
-/** Binds in this process's namespace, looks, and unmounts. */
-function withMounts<T>(mounts: readonly Mount[], look: (directory: string) => T): T {
-  const directory = mkdtempSync(join(tmpdir(), "onggi-bound-"));
-  const [mount] = mounts;
-  assert.ok(mount !== undefined && mounts.length === 1);
-  execFileSync("mount", ["--bind", mount.source, directory]);
-  if (mount.readonly) execFileSync("mount", ["-o", "remount,bind,ro", directory]);
-  try {
-    return look(directory);
-  } finally {
-    execFileSync("umount", [directory]);
-    rmSync(directory, { recursive: true });
-  }
-}
 
 describe("storage on btrfs", { skip: missing }, () => {
   let disk: LoopDisk;
@@ -67,7 +52,7 @@ describe("storage on btrfs", { skip: missing }, () => {
     disk.remove();
   });
 
-  snapshotterContract("btrfs", { candidate: btrfsCandidate, tools, place: newRoot, withMounts });
+  snapshotterContract("btrfs", { candidate: btrfsCandidate, tools, place: newRoot, withMounts: withBoundMount });
 
   describe("a container's subvolume", () => {
     let root: string;

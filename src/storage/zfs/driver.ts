@@ -1,0 +1,203 @@
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  statfsSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { isErrno } from "../../base/errno.ts";
+import { OnggiError } from "../../base/error.ts";
+import type { Mount } from "../../program/mount.ts";
+import { syncFileSystem } from "../file-system.ts";
+import type { DriverCandidate, DriverTools, SnapshotDriver } from "../snapshotter.ts";
+import { destroyDataset, listDatasets, numberOf } from "./datasets.ts";
+import { baseDataset } from "./pool.ts";
+import { probeZfs } from "./probe.ts";
+import { runZfs, runZfsWhenFree } from "./programs.ts";
+import { shareMounts, unshareMounts } from "./share-mounts.ts";
+
+export const zfsCandidate: DriverCandidate = {
+  name: "zfs",
+  probe: probeZfs,
+  open: openZfs,
+};
+
+/** The file in a folder of the trash that names the dataset to delete. */
+const doomedName = "dataset";
+/** How many files a dataset had when it was made, but for its root. */
+const inheritedFiles = "onggi:files";
+/** What is counted is what was written out: asking makes that happen, this often at most. */
+const flushEveryMs = 10_000;
+
+/**
+ * Snapshots as datasets of a ZFS pool: a frozen one has a snapshot `@frozen`, of which others are clones.
+ *
+ * ```
+ * BASE/<id>, mounted at <id>   the dataset of a snapshot
+ * BASE/<id>@frozen             what clones stand on
+ * trash/<name>/dataset         the name of one that is to be deleted
+ * pool.json                    the pool that was made for this data root
+ * ```
+ */
+async function openZfs(directory: string, tools: DriverTools): Promise<SnapshotDriver> {
+  const base = await baseDataset(directory, tools.options?.["zfs.fsname"]);
+  if (base === undefined) throw new OnggiError("unsupported", `there is no ZFS pool for ${directory}`);
+  await shareMounts(directory, tools);
+  const tree = (id: string) => join(directory, id);
+  const dataset = (id: string) => `${base}/${id}`;
+  const trash = join(directory, "trash");
+  const known = await openDatasets(base, directory);
+  const isDoomed = (name: string) => doomedDatasets(trash).includes(name);
+
+  let flushedAt = Number.NEGATIVE_INFINITY;
+
+  const clone = async (snapshot: string, id: string, options: readonly string[]): Promise<void> => {
+    await runZfs("zfs", "clone", "-o", `mountpoint=${tree(id)}`, ...options, snapshot, dataset(id));
+    known.add(id);
+  };
+  const options = (property: string, value: number | undefined): readonly string[] =>
+    value === undefined ? [] : ["-o", `${property}=${value}`];
+
+  return {
+    name: "zfs",
+    traits: { write: "redirect-on-write", unit: "block", limits: { bytes: "native", inodes: "none" } },
+
+    list() {
+      const doomed = new Set(doomedDatasets(trash));
+      const folders = readdirSync(directory).filter((name) => /^[0-9a-f]{4,}$/.test(name));
+      return [...new Set([...folders, ...known])].filter((id) => !doomed.has(dataset(id)));
+    },
+
+    isWhole: (id) => known.has(id),
+
+    async create(id, parents, { limit }) {
+      const nearest = parents[0];
+      if (nearest === undefined) {
+        await runZfs(
+          "zfs",
+          "create",
+          "-o",
+          `mountpoint=${tree(id)}`,
+          ...options("refquota", limit?.bytes),
+          dataset(id),
+        );
+        await runZfs("zfs", "set", `${inheritedFiles}=${filesIn(tree(id)) - 1}`, dataset(id));
+        known.add(id);
+        return;
+      }
+      const below = `${dataset(nearest)}@frozen`;
+      const quota = limit?.bytes === undefined ? undefined : limit.bytes + (await numberOf(below, "referenced"));
+      const files = options(inheritedFiles, filesIn(tree(nearest)) - 1);
+      await clone(below, id, [...files, ...options("refquota", quota)]);
+    },
+
+    async copy(from, to) {
+      await syncFileSystem(tree(from));
+      const snapshot = `${dataset(from)}@${to}`;
+      await runZfs("zfs", "snapshot", snapshot);
+      await clone(snapshot, to, options(inheritedFiles, await numberOf(dataset(from), inheritedFiles)));
+    },
+
+    async freeze(id) {
+      await syncFileSystem(tree(id));
+      // A snapshot waits for the disk. One that an earlier try made is older than what was written since.
+      await runZfs("zfs", "destroy", `${dataset(id)}@frozen`).catch(() => {});
+      await runZfs("zfs", "snapshot", `${dataset(id)}@frozen`);
+      await runZfs("zfs", "set", "readonly=on", dataset(id));
+    },
+
+    discard(id, trashed) {
+      if (!known.has(id)) return renameTolerant(tree(id), trashed);
+      mkdirSync(trashed, { mode: 0o700 });
+      writeFileSync(join(trashed, doomedName), dataset(id), { mode: 0o600 });
+      known.delete(id);
+    },
+
+    async empty(trashed) {
+      const name = doomedDataset(trashed);
+      if (name === undefined) return false;
+      await destroyDataset(base, name, isDoomed);
+      rmdirTolerant(tree(name.slice(base.length + 1)));
+      return false;
+    },
+
+    mounts(id, parents, { writable }): readonly Mount[] {
+      if (writable) return [{ type: "bind", source: tree(id), options: [] }];
+      return [{ type: "bind", source: tree(parents[0] ?? id), options: [], readonly: true }];
+    },
+
+    writable: (id) => ({ directory: tree(id), whiteouts: "remove" }),
+
+    /** ZFS knows how many files a dataset shows, not how many are its own: those of its parent were noted when it was made. */
+    async usage(id) {
+      if (performance.now() - flushedAt > flushEveryMs) {
+        await syncFileSystem(tree(id));
+        flushedAt = performance.now();
+      }
+      const inherited = await numberOf(dataset(id), inheritedFiles);
+      return { bytes: await numberOf(dataset(id), "used"), inodes: Math.max(1, filesIn(tree(id)) - inherited) };
+    },
+
+    /** Docker's names. */
+    describe: (id) => ({ Dataset: dataset(id), Mountpoint: tree(id) }),
+
+    close: () => unshareMounts(directory),
+  };
+}
+
+/** Makes the base where it isn't there, and mounts what isn't mounted. @returns the ids of this data root's datasets */
+async function openDatasets(base: string, directory: string): Promise<Set<string>> {
+  const isThere = await runZfs("zfs", "list", "-H", "-o", "name", base).then(
+    () => true,
+    () => false,
+  );
+  if (!isThere) await runZfs("zfs", "create", "-o", "mountpoint=none", "-o", "canmount=off", base);
+  const ids = new Set<string>();
+  for (const { name, mountPoint, isMounted } of await listDatasets(base)) {
+    const id = name.slice(base.length + 1);
+    // Another data root may have its datasets in the same place.
+    if (mountPoint !== join(directory, id)) continue;
+    ids.add(id);
+    if (!isMounted) await runZfsWhenFree("zfs", "mount", name);
+  }
+  return ids;
+}
+
+function doomedDatasets(trash: string): readonly string[] {
+  if (!existsSync(trash)) return [];
+  return readdirSync(trash).flatMap((name) => doomedDataset(join(trash, name)) ?? []);
+}
+
+function doomedDataset(trashed: string): string | undefined {
+  try {
+    return readFileSync(join(trashed, doomedName), "utf8");
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENOTDIR")) return undefined;
+    throw error;
+  }
+}
+
+function filesIn(directory: string): number {
+  const { files, ffree } = statfsSync(directory);
+  return files - ffree;
+}
+
+function renameTolerant(from: string, to: string): void {
+  try {
+    renameSync(from, to);
+  } catch (error) {
+    if (!isErrno(error, "ENOENT")) throw error;
+  }
+}
+
+function rmdirTolerant(directory: string): void {
+  try {
+    rmdirSync(directory);
+  } catch (error) {
+    if (!isErrno(error, "ENOENT", "ENOTEMPTY", "EBUSY")) throw error;
+  }
+}
