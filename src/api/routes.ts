@@ -5,11 +5,13 @@ import { execRoutes } from "./execs.ts";
 import { explainRoutes } from "./explain.ts";
 import { imageTransferRoutes } from "./image-transfer.ts";
 import { imageRoutes } from "./images.ts";
+import { loginRoutes } from "./login.ts";
 import { networkRoutes } from "./networks.ts";
-import { type Route, route } from "./route.ts";
+import type { Route } from "./route.ts";
 import { statsRoutes } from "./stats.ts";
 import { systemRoutes } from "./system.ts";
 import { unsupportedRoutes } from "./unsupported.ts";
+import { volumeRoutes } from "./volumes.ts";
 
 /** All that the API answers. */
 export const routes: readonly Route[] = [
@@ -20,10 +22,10 @@ export const routes: readonly Route[] = [
   ...execRoutes,
   ...imageTransferRoutes,
   ...imageRoutes,
+  ...loginRoutes,
   ...networkRoutes,
   ...eventRoutes,
   ...explainRoutes,
-  // There are none yet, which a list can say.
-  route("GET /volumes", () => ({ json: { Volumes: [], Warnings: null } })),
+  ...volumeRoutes,
   ...unsupportedRoutes,
 ];

@@ -15,7 +15,6 @@ export const unsupportedRoutes: readonly Route[] = [
   missing("listing a container's changes", "GET /containers/:id/changes"),
   missing("attaching by websocket", "GET /containers/:id/attach/ws"),
   missing("searching registries", "GET /images/search", "GET /distribution/:name*/json"),
-  missing("checking a registry's login", "POST /auth"),
   missing(
     "making networks",
     "POST /networks/create",
@@ -24,7 +23,6 @@ export const unsupportedRoutes: readonly Route[] = [
     "DELETE /networks/:id",
     "POST /networks/prune",
   ),
-  missing("volumes", "POST /volumes/create", "GET /volumes/:name", "DELETE /volumes/:name", "POST /volumes/prune"),
   missing(
     "swarm mode",
     "POST /swarm/init",

@@ -159,7 +159,12 @@ export interface MountRequest {
     readonly ReadOnlyNonRecursive?: boolean;
     readonly ReadOnlyForceRecursive?: boolean;
   } | null;
-  readonly VolumeOptions?: object | null;
+  readonly VolumeOptions?: {
+    readonly NoCopy?: boolean;
+    readonly Labels?: Labels | null;
+    readonly DriverConfig?: { readonly Name?: string; readonly Options?: Labels | null } | null;
+    readonly Subpath?: string;
+  } | null;
   readonly TmpfsOptions?: {
     readonly SizeBytes?: number;
     /** As a number: 0o1777 is 1023. */
@@ -498,6 +503,12 @@ export interface RegistryAuth {
   readonly registrytoken?: string;
 }
 
+/** Answer of `POST /auth`. */
+export interface AuthResponse {
+  readonly Status: string;
+  readonly IdentityToken: string;
+}
+
 /** Body of `POST /onggi/v1/images/from-host`; the answer is a stream of ProgressLine. */
 export interface FromHostRequest {
   readonly reference: string;
@@ -635,11 +646,62 @@ export interface InfoBody {
   };
 }
 
+// ---- volumes
+
+/** Body of `POST /volumes/create`. */
+export interface VolumeCreateRequest {
+  readonly Name?: string;
+  readonly Driver?: string;
+  readonly DriverOpts?: Labels | null;
+  readonly Labels?: Labels | null;
+  readonly ClusterVolumeSpec?: object | null;
+}
+
+export interface VolumeBody {
+  readonly CreatedAt: string;
+  readonly Driver: string;
+  readonly Labels: Labels | null;
+  readonly Mountpoint: string;
+  readonly Name: string;
+  readonly Options: Labels | null;
+  readonly Scope: "local";
+  /** In `GET /system/df` only. */
+  readonly UsageData?: { readonly RefCount: number; readonly Size: number };
+}
+
+/** `GET /volumes` */
+export interface VolumesList {
+  readonly Volumes: readonly VolumeBody[];
+  readonly Warnings: null;
+}
+
+export interface VolumesPruneResponse {
+  readonly VolumesDeleted: readonly string[] | null;
+  readonly SpaceReclaimed: number;
+}
+
+/** Body of `POST /onggi/v1/volumes/NAME/snapshots`; without a name the next free number is one. */
+export interface VolumeSnapshotRequest {
+  readonly Name?: string;
+}
+
+export interface VolumeSnapshotBody {
+  readonly Volume: string;
+  readonly Name: string;
+  readonly CreatedAt: string;
+}
+
+/** Body of `POST /onggi/v1/volumes/NAME/clone`; `From` is a snapshot. */
+export interface VolumeCloneRequest {
+  readonly Name: string;
+  readonly From?: string;
+}
+
 /** `GET /system/df` */
 export interface DiskUsage {
   readonly LayersSize: number;
   readonly Images: readonly ImageSummary[];
   readonly Containers: readonly ContainerSummary[];
-  readonly Volumes: readonly object[];
+  readonly Volumes: readonly VolumeBody[];
   readonly BuildCache: readonly object[];
 }

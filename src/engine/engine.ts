@@ -16,6 +16,17 @@ import type {
   VolumeRequest,
   VolumeSnapshotInfo,
 } from "./model.ts";
+import type {
+  ContainerSnapshot,
+  Fork,
+  ForkOptions,
+  Rollback,
+  RollbackOptions,
+  SnapshotCreation,
+  SnapshotOptions,
+  StorageTreeNode,
+} from "./snapshot-model.ts";
+import type { StorageFace } from "./storage-face.ts";
 
 /** What the doors hold. The class `Engine` (the library's face) implements it; `src/api` speaks only to this. */
 export interface EngineFace {
@@ -23,8 +34,35 @@ export interface EngineFace {
   readonly images: ImagesFace;
   readonly networks: NetworksFace;
   readonly volumes: VolumesFace;
+  readonly snapshots: SnapshotsFace;
+  readonly storage: StorageFace;
   readonly events: EventsFace;
+  /**
+   * Containers that go on from where one is now, or was at a snapshot (`from`; then `container` may be undefined): all or none. What is forked
+   * stands still only while its files are copied.
+   */
+  fork(container: string | undefined, options?: ForkOptions): Promise<readonly Fork[]>;
+  /** Puts a container back to what a snapshot holds: same id, same address; what it holds now is kept as a snapshot. */
+  rollback(container: string, snapshot: string, options?: RollbackOptions): Promise<Rollback>;
   info(): Promise<HostInfo>;
+}
+
+/**
+ * File systems of containers at a moment, without volumes and binds. A snapshot's `key` is its id, an unambiguous prefix of that, or
+ * `CONTAINER@NAME`; unknown: `not_found`.
+ */
+export interface SnapshotsFace {
+  /** A container that runs stands still while the copy is taken. */
+  create(container: string, options?: SnapshotOptions): Promise<SnapshotCreation>;
+  get(key: string): ContainerSnapshot;
+  /** The newest first; all, or those of a container that is or was there. */
+  list(container?: string): readonly ContainerSnapshot[];
+  /** Bytes that belong to it alone. */
+  size(key: string): Promise<number>;
+  /** `in_use` while a container stands on it; forced, its files go with the last of those. */
+  remove(key: string, options?: { readonly force?: boolean }): Promise<void>;
+  /** Images, snapshots and containers as they stand on each other. */
+  tree(): Promise<readonly StorageTreeNode[]>;
 }
 
 /** Every `key` is an id, an unambiguous prefix of one, or a name (with or without a leading slash); unknown: `not_found`. */
@@ -99,6 +137,8 @@ export interface ImagesFace {
     reference: string,
     options: { readonly login?: RegistryLogin; readonly signal?: AbortSignal },
   ): AsyncIterable<Progress>;
+  /** Asks a registry ("" is Docker Hub) whether it takes a login; `denied` when it doesn't. */
+  checkLogin(server: string, login: RegistryLogin, signal: AbortSignal): Promise<void>;
   /** A docker archive or an OCI layout, plain, gzip or zstd. */
   load(archive: AsyncIterable<Uint8Array>, options?: { readonly signal?: AbortSignal }): AsyncIterable<Progress>;
   /** An archive that is docker's and OCI's at once. */

@@ -1,10 +1,11 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { OnggiError } from "../base/error.ts";
-import type { ChainId, Digest } from "../oci/digest.ts";
+import { type ChainId, type Digest, isDigest, parseChainId } from "../oci/digest.ts";
 import { type ImageConfig, type ImageConfigFile, mediaTypes } from "../oci/manifest.ts";
 import { type Platform, parsePlatform, platformOf } from "../oci/platform.ts";
 import { familiarReference, fullReference, parseReference, type Reference, withDefaultTag } from "../oci/reference.ts";
+import { checkImages, type ImageProblem } from "./check.ts";
 import { type CommitOptions, commitImage } from "./commit.ts";
 import { type Blob, ContentStore } from "./content-store.ts";
 import { encodeManifest } from "./docker-archive.ts";
@@ -41,6 +42,16 @@ export interface ImagesOptions {
 }
 
 export type ImageAction = "pull" | "push" | "load" | "save" | "tag" | "untag" | "delete";
+
+/** An image as a stack of layers. */
+export interface LayeredImage {
+  readonly id: Digest;
+  /** References as Docker shows them. */
+  readonly names: readonly string[];
+  readonly chainIds: readonly ChainId[];
+  readonly diffIds: readonly string[];
+  readonly contentBytes: readonly number[];
+}
 
 /** An image as a container is made from it. */
 export interface ResolvedImage {
@@ -193,6 +204,28 @@ export class Images {
     return { deleted: removed.flatMap((one) => ("deleted" in one ? [one.deleted] : [])), bytes, removed };
   }
 
+  /** Which layers each image is made of, lowest first, and what bytes of files each brings. */
+  layered(): readonly LayeredImage[] {
+    const { store } = this.#parts;
+    return store.list().map(({ id, chainIds, config, layers }) => ({
+      id,
+      names: store.references(id).map(familiarReference),
+      chainIds,
+      diffIds: config.rootfs.diff_ids,
+      contentBytes: layers.map(({ contentBytes }) => contentBytes),
+    }));
+  }
+
+  /** Whether a layer is just being made or used. */
+  isHeld(chainId: string): boolean {
+    return isDigest(chainId) && this.#parts.layers.isHeld(parseChainId(chainId));
+  }
+
+  /** Looks for blobs that are missing, left over or, with `deep`, damaged. */
+  check(options: { readonly deep?: boolean } = {}): AsyncIterable<ImageProblem> {
+    return checkImages(this.#parts, options);
+  }
+
   /** Removes layers that no image needs any more: to be called when a container went whose image had gone before it. */
   async collectLayers(): Promise<void> {
     await this.#parts.layers.sweep((chainId) => this.#parts.store.usedLayers().has(chainId));
@@ -251,6 +284,19 @@ export class Images {
     }
   }
 
+  /**
+   * Asks a registry whether it takes a login.
+   *
+   * @param server - its name, with or without scheme and path; "" is Docker Hub
+   * @throws OnggiError `denied` when it doesn't
+   */
+  async checkLogin(server: string, login: RegistryLogin, signal: AbortSignal): Promise<void> {
+    const host = server.replace(/^https?:\/\//, "").replace(/\/.*$/, "");
+    const isHub = host === "" || host === "index.docker.io" || host === "registry-1.docker.io";
+    // Any repository: only its registry is asked.
+    await this.#registry(parseReference(`${isHub ? "docker.io" : host}/login/check`), login, signal).checkLogin();
+  }
+
   #registry(reference: Reference, login: RegistryLogin | undefined, signal: AbortSignal): Registry {
     const { insecureRegistries = [], retryDelaysMs } = this.#options;
     return new Registry(reference, {
@@ -262,7 +308,8 @@ export class Images {
   }
 
   #info(image: StoredImage): ImageInfo {
-    return imageInfo(image, this.#parts.store.references(image.id), this.#options.usedBy(image.id).length);
+    const containers = this.#options.usedBy(image.id).filter(({ snapshot }) => snapshot === undefined);
+    return imageInfo(image, this.#parts.store.references(image.id), containers.length);
   }
 
   #idOrNothing(key: string): string {

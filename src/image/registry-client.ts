@@ -64,6 +64,13 @@ export class Registry {
     return { bytes, digest, mediaType: response.headers["content-type"]?.split(";")[0]?.trim() ?? "" };
   }
 
+  /** Asks the registry whether it takes the login. @throws OnggiError `denied` when it doesn't */
+  async checkLogin(): Promise<void> {
+    const response = await this.#send({ method: "GET", url: new URL("v2/", await this.#endpoint()) });
+    const body = await readBody(response, maxManifestBytes);
+    if (response.status !== 200) throw this.#refused("push", response.status, body);
+  }
+
   /** Opens a blob from a byte on; status 200 means from the start whatever was asked, 206 from there. */
   async blob(digest: Digest, offset: number): Promise<HttpResponse> {
     const headers: Record<string, string> = offset === 0 ? {} : { range: `bytes=${offset}-` };

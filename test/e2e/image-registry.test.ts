@@ -103,6 +103,15 @@ describe("a real image", {
     await assert.rejects(Array.fromAsync(images.push(`${host}/other/debian:new`)), { code: "denied" });
   });
 
+  it("says whether the registry takes a login", async () => {
+    const { signal } = new AbortController();
+    await images.checkLogin(`http://${host}/v2/`, login, signal);
+    await assert.rejects(images.checkLogin(host, { ...login, password: "wrong" }, signal), {
+      code: "denied",
+      message: /^unauthorized: /,
+    });
+  });
+
   it("is saved and loaded again with its digest", async () => {
     const name = `${host}/team/debian:12`;
     const before = await images.get(name);

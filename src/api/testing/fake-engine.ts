@@ -10,6 +10,7 @@ import type {
   ImagesFace,
   NetworkInfo,
   NetworksFace,
+  RegistryLogin,
 } from "../../engine/engine.ts";
 import { Events } from "../../engine/events.ts";
 import type {
@@ -27,6 +28,8 @@ import type {
   Progress,
 } from "../../engine/model.ts";
 import { OutputHub } from "../../engine/output-hub.ts";
+import { FakeStorage } from "./fake-storage.ts";
+import { FakeVolumes } from "./fake-volumes.ts";
 
 /** What a fake process sees and does; its result is the exit code. */
 export type FakeProgram = (process: FakeProcess) => Promise<number> | number;
@@ -75,6 +78,8 @@ export class FakeEngine implements EngineFace {
   readonly images: FakeImages;
   readonly containers: FakeContainers;
   readonly networks: NetworksFace;
+  readonly volumes = new FakeVolumes();
+  readonly storage = new FakeStorage();
 
   constructor(images: readonly ImageInfo[] = [anImage()]) {
     this.images = new FakeImages(images);
@@ -235,6 +240,10 @@ class FakeImages implements ImagesFace {
     readonly all: boolean;
   }): Promise<{ readonly deleted: readonly string[]; readonly bytes: number }> {
     return options.all ? { deleted: [anImage().id], bytes: 100 } : { deleted: [], bytes: 0 };
+  }
+
+  async checkLogin(_server: string, { password }: RegistryLogin): Promise<void> {
+    if (password !== "secret") throw new OnggiError("denied", "unauthorized: authentication required");
   }
 
   async *fromHost({
@@ -703,6 +712,8 @@ class FakeContainers implements ContainersFace {
       workingDirectory: config.workingDirectory ?? "/",
       user: config.user ?? "",
       labels: config.labels ?? {},
+      mounts: config.mounts ?? [],
+      volumes: config.volumes ?? [],
       exposedPorts: config.exposedPorts ?? [],
       stopSignal: config.stopSignal ?? "SIGTERM",
       imageId: image.id,
