@@ -10,7 +10,7 @@ import { Engine } from "./engine/open.ts";
 import { version } from "./engine/version.ts";
 
 const usage = `usage: daemon [--root DIR] [--run-root DIR] [--host unix://PATH[,…]] [--bridge NAME] [--subnet CIDR]
-              [--storage-driver NAME] [--pidfile FILE]`;
+              [--storage-driver NAME] [--storage-warn-percent N] [--pidfile FILE]`;
 
 interface Settings {
   readonly root: string;
@@ -19,6 +19,7 @@ interface Settings {
   readonly bridge: string | undefined;
   readonly subnet: string | undefined;
   readonly storageDriver: string | undefined;
+  readonly storageWarnPercent: number | undefined;
   readonly pidFile: string | undefined;
 }
 
@@ -32,6 +33,7 @@ function parseSettings(argv: readonly string[]): Settings {
       bridge: text,
       subnet: text,
       "storage-driver": text,
+      "storage-warn-percent": text,
       pidfile: text,
     } as const;
     const { values } = parseArgs({ args: [...argv], options, strict: true });
@@ -43,6 +45,7 @@ function parseSettings(argv: readonly string[]): Settings {
       bridge: values.bridge,
       subnet: values.subnet,
       storageDriver: values["storage-driver"],
+      storageWarnPercent: percentOf(values["storage-warn-percent"]),
       pidFile: values.pidfile,
     };
   } catch (error) {
@@ -51,15 +54,26 @@ function parseSettings(argv: readonly string[]): Settings {
   }
 }
 
+function percentOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const percent = Number(text);
+  if (/^\d+(\.\d+)?$/.test(text) && percent > 0 && percent <= 100) return percent;
+  throw new OnggiError("invalid", `"${text}" is no share in percent for --storage-warn-percent`, {
+    hint: "Give a number above 0, at most 100.",
+  });
+}
+
 async function main(): Promise<void> {
   const ended = endSignal();
-  const { root, runRoot, hosts, bridge, subnet, storageDriver, pidFile } = parseSettings(process.argv.slice(2));
+  const settings = parseSettings(process.argv.slice(2));
+  const { root, runRoot, hosts, bridge, subnet, storageDriver, storageWarnPercent, pidFile } = settings;
   const engine = await Engine.open({
     root,
     runRoot,
     ...(bridge === undefined ? {} : { bridge }),
     ...(subnet === undefined ? {} : { subnet }),
     ...(storageDriver === undefined ? {} : { storageDriver }),
+    ...(storageWarnPercent === undefined ? {} : { storageWarnPercent }),
   });
   const stopCollecting = collectWhenIdle();
   const server = new ApiServer(engine, { version, log });
@@ -83,8 +97,11 @@ async function main(): Promise<void> {
 
 /** What befell the engine itself, which nobody may have listened for. */
 async function logTroubles({ events }: Engine): Promise<void> {
-  for await (const { type, attributes } of events.subscribe({}))
-    if (type === "daemon") log(`${attributes.reason}; containers go on, and it was started again`);
+  for await (const { type, action, attributes } of events.subscribe({})) {
+    if (type !== "daemon") continue;
+    const reason = attributes.reason ?? action;
+    log(action === "spawner-restart" ? `${reason}; containers go on, and it was started again` : reason);
+  }
 }
 
 /** The first signal to end. A second one ends at once, as the default does. */

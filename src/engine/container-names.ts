@@ -17,6 +17,11 @@ export class ContainerNames {
     return this.#byId.has(id);
   }
 
+  /** It has a name, be it that it is still being made. */
+  isReserved(id: string): boolean {
+    return [...this.#idByName.values()].includes(id);
+  }
+
   isTaken(name: string): boolean {
     return this.#idByName.has(name);
   }

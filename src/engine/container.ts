@@ -36,6 +36,10 @@ export class Container {
   readonly session: ProcessSession;
   /** Start, remove and the like: one after the other. */
   readonly changes = new Mutex();
+  /** Pause, unpause and standing still for a snapshot. */
+  readonly freezing = new Mutex();
+  /** Its tree is being exchanged: an end is no reason to remove it. */
+  isRollingBack = false;
   readonly execIds = new Set<string>();
   readonly #exitWaiters = new Set<(outcome: ExitOutcome) => void>();
   readonly #removeWaiters = new Set<(outcome: ExitOutcome) => void>();
@@ -130,7 +134,7 @@ export class Container {
 }
 
 /** What of a container's info doesn't come from the container itself. */
-export type InfoExtras = Pick<ContainerInfo, "storageDriver" | "storageData" | "logPath" | "paths">;
+export type InfoExtras = Pick<ContainerInfo, "storageDriver" | "storageData" | "storage" | "logPath" | "paths" | "mounts">;
 
 export function infoOf(container: Container, extras: InfoExtras): ContainerInfo {
   const { record, run } = container;
@@ -144,6 +148,7 @@ export function infoOf(container: Container, extras: InfoExtras): ContainerInfo 
     user: record.user,
     labels: record.labels,
     exposedPorts: record.exposedPorts,
+    volumes: record.volumes ?? [],
     stopSignal: record.stopSignal,
     imageId: record.image.id,
     imageReference: record.image.reference,

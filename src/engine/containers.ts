@@ -27,6 +27,8 @@ import { processTable } from "./process-table.ts";
 import type { Found } from "./recovery.ts";
 import { wantsRestart, wantsStartAtBoot } from "./restart-policy.ts";
 import type { Rootfs } from "./rootfs.ts";
+import type { StorageUsage } from "./storage-usage.ts";
+import type { Volumes } from "./volumes.ts";
 
 /** Docker's for what failed before the program ran. */
 const unstartedStatus = 128;
@@ -35,9 +37,11 @@ const lastOutputMs = 2000;
 
 export interface ContainersParts extends Omit<LifeParts, "autoRemove">, DraftParts {
   readonly rootfs: Rootfs;
+  readonly usage: StorageUsage;
   readonly facts: HostFacts;
-  /** A container of this image is gone. */
-  afterRemove(imageId: string): void;
+  readonly volumes: Volumes;
+  /** A container is gone: so may be what only it stood on. */
+  afterRemove(record: ContainerRecord): void;
 }
 
 /** The containers of one data root. */
@@ -52,31 +56,49 @@ export class Containers implements ContainersFace {
     this.#execs = new Execs(parts.launcher, parts.events);
   }
 
-  /** Takes in what an earlier engine left: adopts what runs, records what ended, starts what a policy wants. */
-  async restore(records: readonly ContainerRecord[]): Promise<void> {
+  /**
+   * Takes in what an earlier engine left: adopts what runs, records what ended, starts what a policy wants.
+   *
+   * @param spared - ids of those that have ended but don't go for it
+   */
+  async restore(records: readonly ContainerRecord[], spared: ReadonlySet<string> = new Set()): Promise<void> {
     const containers = records.map((record) => new Container(record));
     for (const container of containers) this.#parts.names.add(container);
-    for (const container of containers) await this.#restoreOne(container);
+    for (const container of containers) await this.#restoreOne(container, spared.has(container.id));
   }
 
   async create(config: ContainerConfig): Promise<{ readonly id: string; readonly warnings: readonly string[] }> {
-    const { names, store, events, rootfs } = this.#parts;
     const record = await draftContainer(config, this.#parts);
-    const { id } = record;
     const warnings = checkDraft(record, this.#parts.facts);
-    return withUndo(async (undo) => {
+    await this.add(record);
+    return { id: record.id, warnings };
+  }
+
+  /** Makes the container of a record that was drafted. */
+  async add(record: ContainerRecord): Promise<void> {
+    const { names, store, events, rootfs, volumes } = this.#parts;
+    const { id } = record;
+    const letGo = volumes.hold(record);
+    await withUndo(async (undo) => {
       names.reserve(record.name, id);
       undo(() => names.release(record.name));
+      undo(() => volumes.discardAnonymous(record));
       undo(() => store.remove(id));
       store.create(id);
       undo(() => rootfs.discard(id));
       // Side by side: both wait for the same disk. If one fails, the other must have ended before it can be undone.
       await allDone([rootfs.prepare(record), store.save(record)]);
+      // After the record: volumes without one would belong to nobody after a crash.
+      await volumes.prepare(record);
       const container = new Container(record);
       names.add(container);
       events.emit("container", "create", id, { ...record.labels, image: record.image.reference, name: record.name });
-      return { id, warnings };
-    });
+    }).finally(letGo);
+  }
+
+  /** Has a container stand still until the returned function is called. */
+  still(container: Container): Promise<() => Promise<void>> {
+    return this.#life.still(container);
   }
 
   get(key: string): ContainerInfo {
@@ -132,7 +154,7 @@ export class Containers implements ContainersFace {
     }
     if (container.isRunning) await this.#life.kill(container, "SIGKILL");
     else await this.#life.stop(container);
-    await container.changes.run(() => this.#removeNow(container));
+    await container.changes.run(() => this.#removeNow(container, options.volumes));
   }
 
   async prune(
@@ -241,7 +263,10 @@ export class Containers implements ContainersFace {
   }
 
   async stats(key: string): Promise<ContainerStats> {
-    return this.#parts.observer.stats(this.#find(key));
+    const container = this.#find(key);
+    const { observer, usage } = this.#parts;
+    const storage = await usage.of({ id: container.id, limit: container.record.config.storage });
+    return { ...observer.stats(container), storage };
   }
 
   async size(key: string): Promise<{ readonly writableBytes: number; readonly rootfsBytes: number }> {
@@ -292,11 +317,11 @@ export class Containers implements ContainersFace {
     await this.#parts.store.close();
   }
 
-  async #restoreOne(container: Container): Promise<void> {
+  async #restoreOne(container: Container, isSpared: boolean): Promise<void> {
     const { recovery, store } = this.#parts;
     const found = await recovery.find(container);
     if (found.kind === "running") {
-      this.#life.adopt(container, found.monitor, found.launch);
+      await this.#life.adopt(container, found.monitor, found.launch);
       return;
     }
     const hasEnded = found.kind !== "idle";
@@ -309,7 +334,8 @@ export class Containers implements ContainersFace {
       store.clearLaunch(container.id);
     }
     const { config, last } = container.record;
-    if (config.autoRemove === true && (hasEnded || last.finishedAtMs > 0)) await this.#removeNow(container);
+    const isOver = hasEnded || last.finishedAtMs > 0;
+    if (config.autoRemove === true && isOver && !isSpared) await this.#removeNow(container);
     else if (wantsStartAtBoot(config.restart, container.record)) void this.#life.start(container).catch(() => {});
   }
 
@@ -320,8 +346,8 @@ export class Containers implements ContainersFace {
     return { ...container.record.last, exitCode: unstartedStatus, error: found.error };
   }
 
-  async #removeNow(container: Container): Promise<void> {
-    const { names, store, events, rootfs } = this.#parts;
+  async #removeNow(container: Container, withVolumes = false): Promise<void> {
+    const { names, store, events, rootfs, volumes } = this.#parts;
     if (!names.has(container.id)) return;
     container.phase = "removing";
     try {
@@ -333,6 +359,7 @@ export class Containers implements ContainersFace {
       }
       container.session.abandon();
       await rootfs.discard(container.id);
+      this.#parts.usage.forget(container.id);
       await store.remove(container.id);
     } catch (error) {
       container.phase = "dead";
@@ -345,8 +372,10 @@ export class Containers implements ContainersFace {
       image: container.record.image.reference,
       name: container.record.name,
     });
+    // Before anybody is told: who waits for the end of a container finds nothing of it left.
+    if (withVolumes || container.record.config.autoRemove === true) await volumes.discardAnonymous(container.record);
     container.tellRemoval();
-    this.#parts.afterRemove(container.record.image.id);
+    this.#parts.afterRemove(container.record);
   }
 
   #find(key: string): Container {
@@ -354,14 +383,17 @@ export class Containers implements ContainersFace {
   }
 
   #info(container: Container): ContainerInfo {
-    const { rootfs, store } = this.#parts;
+    const { rootfs, store, usage, volumes } = this.#parts;
     const { id, record } = container;
     const place = this.#logPlace(record);
+    const storage = usage.lastState({ id, limit: record.config.storage });
     return infoOf(container, {
       storageDriver: rootfs.driver,
       storageData: rootfs.describe(id),
+      ...(storage === undefined ? {} : { storage }),
       logPath: place.format === logFormat.json ? join(place.directory, place.name) : "",
       paths: containerFilesIn(store.runDirectory(id)),
+      mounts: volumes.mountsOf(record),
     });
   }
 

@@ -75,6 +75,21 @@ export interface StorageLimit {
   readonly inodes?: number;
 }
 
+export interface Amount {
+  readonly bytes: number;
+  readonly inodes: number;
+}
+
+/** What a container's own tree takes; where it is limited, how much is left. */
+export interface ContainerStorage extends Amount {
+  readonly limit?: StorageLimit;
+  readonly free?: Amount;
+  /** Which limit is used up. */
+  readonly reached?: LimitKind;
+}
+
+export type LimitKind = "disk" | "inode";
+
 export interface RestartPolicy {
   readonly name: "no" | "always" | "unless-stopped" | "on-failure";
   readonly maximumRetryCount: number;
@@ -230,6 +245,8 @@ export interface ContainerInfo {
   readonly ports: readonly PortMapping[];
   readonly hostname: string;
   readonly storageDriver: string;
+  /** Of a container with a limit: how near it is, as of the last look. */
+  readonly storage?: ContainerStorage;
   /** What `GraphDriver.Data` shows. */
   readonly storageData: Readonly<Record<string, string>>;
   readonly logPath: string;
@@ -382,6 +399,8 @@ export interface ContainerStats {
   readonly networks: Readonly<Record<string, InterfaceStats>>;
   readonly blockReadBytes: number;
   readonly blockWriteBytes: number;
+  /** Of its own tree, at most some seconds old. */
+  readonly storage?: ContainerStorage;
 }
 
 export interface InterfaceStats {

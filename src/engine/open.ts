@@ -15,11 +15,13 @@ import { storageDrivers } from "../storage/drivers.ts";
 import { openSnapshotter, surveyDrivers } from "../storage/open.ts";
 import { Accounts } from "./accounts.ts";
 import { ContainerNames } from "./container-names.ts";
+import type { ContainerRecord } from "./container-record.ts";
 import { ContainerStore } from "./container-store.ts";
 import { Containers } from "./containers.ts";
 import { makeRoots, type Places, placesFor, RootLock } from "./data-root.ts";
-import type { EngineFace, ImagesFace, NetworksFace, VolumesFace } from "./engine.ts";
+import type { EngineFace, ImagesFace, NetworksFace, SnapshotsFace, VolumesFace } from "./engine.ts";
 import { Events } from "./events.ts";
+import { Forks } from "./forks.ts";
 import { hostInfo } from "./host-info.ts";
 import { Launcher } from "./launcher.ts";
 import { Layers } from "./layers.ts";
@@ -28,8 +30,15 @@ import { Networks } from "./networks.ts";
 import { Observer } from "./observer.ts";
 import { checkPrivileges } from "./privileges.ts";
 import { Recovery } from "./recovery.ts";
+import { type RecoveredRollbacks, Rollbacks } from "./rollbacks.ts";
 import { expectedSnapshot, Rootfs } from "./rootfs.ts";
 import { RunningContainer } from "./running-container.ts";
+import type { Fork, ForkOptions, Rollback, RollbackOptions } from "./snapshot-model.ts";
+import { SnapshotTrees } from "./snapshot-trees.ts";
+import { Snapshots } from "./snapshots.ts";
+import { Storage } from "./storage.ts";
+import { StorageUsage } from "./storage-usage.ts";
+import { defaultWarnPercent, StorageWatch } from "./storage-watch.ts";
 import { Volumes } from "./volumes.ts";
 
 export interface EngineOptions {
@@ -43,6 +52,8 @@ export interface EngineOptions {
   readonly subnet?: string;
   /** `overlay` or `vfs`. Default: the first that can work here. */
   readonly storageDriver?: string;
+  /** Warns when this much of the space or the inodes of the data root's file system, or of a container's limit, is used. Default: 90. */
+  readonly storageWarnPercent?: number;
   /** Registries that may speak plain HTTP, besides those on loopback. */
   readonly insecureRegistries?: readonly string[];
   /** Path of `onggi-exec`. Default: the one of this installation. */
@@ -60,8 +71,12 @@ interface EngineParts {
   readonly images: Images;
   readonly networks: Networks;
   readonly volumes: Volumes;
+  readonly snapshots: Snapshots;
+  readonly forks: Forks;
+  readonly rollbacks: Rollbacks;
   readonly events: Events;
   readonly observer: Observer;
+  readonly storage: Storage;
   readonly closeStorage: () => Promise<void>;
   readonly info: () => Promise<HostInfo>;
 }
@@ -114,8 +129,24 @@ export class Engine implements EngineFace, AsyncDisposable {
     return this.#parts.volumes;
   }
 
+  get storage(): Storage {
+    return this.#parts.storage;
+  }
+
+  get snapshots(): SnapshotsFace {
+    return this.#parts.snapshots;
+  }
+
   get events(): Events {
     return this.#parts.events;
+  }
+
+  fork(container: string | undefined, options?: ForkOptions): Promise<readonly Fork[]> {
+    return this.#parts.forks.fork(container, options);
+  }
+
+  rollback(container: string, snapshot: string, options?: RollbackOptions): Promise<Rollback> {
+    return this.#parts.rollbacks.rollback(container, snapshot, options);
   }
 
   info(): Promise<HostInfo> {
@@ -180,6 +211,9 @@ async function assemble(
     candidates: storageDrivers,
   });
   const rootfs = new Rootfs(snapshotter);
+  const usage = new StorageUsage(snapshotter);
+  const warnPercent = options.storageWarnPercent ?? defaultWarnPercent;
+  const watch = new StorageWatch({ root, warnPercent, usage, events, containers: () => names.all });
   // Before the images: what an unpacking that was cut off left stands on their layers.
   const orphans = kept.broken.length > 0 ? 0 : await rootfs.sweep(new Set(kept.records.map(({ id }) => id)));
   const cgroups = openCgroups({ parent: places.cgroupParent });
@@ -200,8 +234,7 @@ async function assemble(
     names,
     events,
     perform: tools.perform,
-    pause: (id) => containers.pause(id),
-    unpause: (id) => containers.unpause(id),
+    still: (container) => containers.still(container),
   });
   const launcher = new Launcher({
     volumes,
@@ -219,14 +252,17 @@ async function assemble(
   const observer = new Observer({ cgroups, network, cpus: facts.cpus });
   const recovery = new Recovery({ executor, cgroups, store });
 
-  const usedBy = (imageId: string) => containers.usersOf(imageId);
+  const usedBy = (imageId: string) => [...containers.usersOf(imageId), ...snapshots.usersOf(imageId)];
   const sink = new Layers(snapshotter, executor);
   const images = await openImages({
     root,
     sink,
     usedBy,
     insecureRegistries: options.insecureRegistries ?? [],
-    onEvent: (action, id, name) => events.emit("image", action, id, { name }),
+    onEvent: (action, id, name) => {
+      events.emit("image", action, id, { name });
+      watch.soon();
+    },
   });
   const resolveImage = async (key: string) => {
     const { id, reference, config, file, chainIds } = await images.resolve(key);
@@ -234,9 +270,10 @@ async function assemble(
     const platform = { os, architecture, ...(variant === undefined ? {} : { variant }) };
     return { id, reference, config, platform, chainId: chainIds.at(-1) };
   };
-  // The layers of an image that was removed by force stay until its last container goes.
-  const afterRemove = ({ image }: { readonly image: { readonly id: string } }) => {
-    const gone = images.get(image.id).catch(() => images.collectLayers());
+  // What only it stood on goes with it: the base of its forks, and the layers of an image that was removed by force.
+  const afterRemove = ({ image, base }: ContainerRecord) => {
+    const collected = base === undefined ? Promise.resolve() : snapshots.collect();
+    const gone = collected.then(() => images.get(image.id)).catch(() => images.collectLayers());
     // What can't be removed now, the next start removes.
     void gone.catch(() => {});
   };
@@ -250,14 +287,47 @@ async function assemble(
     observer,
     recovery,
     rootfs,
+    usage,
     volumes,
     facts,
     resolveImage,
   });
-  const repairs = await restore({ containers, kept, orphans, names, cgroups, network, executor });
+  const trees = new SnapshotTrees(snapshotter);
+  const snapshots: Snapshots = new Snapshots({
+    root,
+    trees,
+    rootfs,
+    names,
+    events,
+    still: (container) => containers.still(container),
+    images: () => images.list(),
+    afterRemove,
+  });
+  const rollbacks = new Rollbacks({ containers, names, snapshots, trees, rootfs, store, network, events });
+  const machineId = { executor, facts, staging };
+  const forks = new Forks({ machineId, containers, names, snapshots, trees, rootfs, events });
+  const rolledBack = await rollbacks.recover(kept.records);
+  const repairs = await restore({ containers, rolledBack, kept, orphans, names, cgroups, network, executor });
   await volumes.restore();
+  await snapshots.sweep();
+  await rollbacks.resume(rolledBack);
   const networks = new Networks({ bridge: network, createdAtMs: network.createdAtMs, containers: names });
-  const warnings = [...snapshotter.repairs, ...images.repairs, ...volumes.repairs, ...repairs];
+  const warnings = [...snapshotter.repairs, ...images.repairs, ...volumes.repairs, ...snapshots.repairs, ...repairs];
+  const storage = new Storage({
+    root,
+    runRoot,
+    snapshotter,
+    rootfs,
+    images,
+    names,
+    cgroups,
+    network,
+    usage,
+    watch,
+    warnPercent,
+    perform: tools.perform,
+    nameOfTree: (tree) => snapshots.nameOfTree(tree),
+  });
   const info = async () =>
     hostInfo({
       facts,
@@ -267,7 +337,7 @@ async function assemble(
       containers: containers.list(),
       images: (await images.list()).length,
       network,
-      warnings: [...warnings, ...cgroups.warnings(), ...(await network.warnings())],
+      warnings: [...warnings, ...watch.warnings, ...cgroups.warnings(), ...(await network.warnings())],
     });
   return {
     places,
@@ -281,7 +351,15 @@ async function assemble(
     volumes,
     events,
     observer,
-    closeStorage: () => snapshotter.close(),
+    snapshots,
+    forks,
+    rollbacks,
+    storage,
+    closeStorage: () => {
+      watch.close();
+      snapshots.close();
+      return snapshotter.close();
+    },
     info,
   };
 }
@@ -290,6 +368,7 @@ async function assemble(
 async function restore(parts: {
   readonly containers: Containers;
   readonly kept: ReturnType<ContainerStore["load"]>;
+  readonly rolledBack: RecoveredRollbacks;
   /** How many snapshots of no container were removed. */
   readonly orphans: number;
   readonly names: ContainerNames;
@@ -298,9 +377,9 @@ async function restore(parts: {
   readonly executor: Executor;
 }): Promise<readonly string[]> {
   const { containers, orphans, names, cgroups, network, executor } = parts;
-  const { records, broken } = parts.kept;
-  await containers.restore(records);
-  const done = [...broken];
+  const { records, runs, repairs } = parts.rolledBack;
+  await containers.restore(records, runs);
+  const done = [...parts.kept.broken, ...repairs];
   if (orphans > 0) done.push(`removed ${orphans} snapshots that belonged to no container`);
   const running = new Set([...names.all].filter((container) => container.isRunning).map(({ id }) => id));
   const strays = cgroups.list().filter((id) => !running.has(id));

@@ -122,6 +122,10 @@ export class ContentStore {
     };
   }
 
+  isHeld(digest: Digest): boolean {
+    return this.#holds.has(digest);
+  }
+
   /** Deletes a blob unless it is held. @returns the bytes that were freed */
   delete(digest: Digest): number {
     if (this.#holds.has(digest)) return 0;

@@ -69,6 +69,11 @@ export class Layers {
     };
   }
 
+  /** Held, or just being unpacked. */
+  isHeld(chainId: ChainId): boolean {
+    return this.#holds.has(chainId) || this.#turns.has(chainId);
+  }
+
   /** Removes those of the layers that nothing needs, the topmost first. @returns the removed ones, in that order */
   async remove(chainIds: readonly ChainId[], isUsed: (chainId: ChainId) => boolean): Promise<readonly ChainId[]> {
     const removed: ChainId[] = [];
