@@ -118,8 +118,12 @@ int perform_fsmount(struct context *context, struct op *op) {
 }
 
 int perform_openTree(struct context *context, struct op *op) {
+  const char *path = op->field[1].text;
   unsigned flags = TREE_CLONE | O_CLOEXEC | (op->field[2].number != 0 ? TREE_RECURSIVE : 0);
-  return slot_set(context, &op->field[0], (int)syscall(SYS_open_tree, AT_FDCWD, op->field[1].text, flags));
+  if (path[0] == '/') return slot_set(context, &op->field[0], (int)syscall(SYS_open_tree, AT_FDCWD, path, flags));
+  int fd = resolve(path, O_PATH | O_CLOEXEC);
+  if (fd < 0) return -1;
+  return slot_set(context, &op->field[0], close_with(fd, (int)syscall(SYS_open_tree, fd, "", flags | AT_EMPTY_PATH)));
 }
 
 int perform_moveMount(struct context *context, struct op *op) {

@@ -137,7 +137,6 @@ describe("parseCreateRequest", () => {
 
   describe("refuses what would be left out silently", () => {
     const cases: readonly HostConfig[] = [
-      { VolumesFrom: ["a"] },
       { Links: ["a:b"] },
       { DeviceCgroupRules: ["c 1:3 r"] },
       { DeviceRequests: [{}] },

@@ -66,7 +66,9 @@ export function parseCreateRequest(
     dnsSearch: nonEmpty(host.DnsSearch),
     dnsOptions: nonEmpty(host.DnsOptions),
     extraHosts: nonEmpty(host.ExtraHosts),
-    mounts: nonEmpty(parseMounts(host, Object.keys(request.Volumes ?? {}))),
+    mounts: nonEmpty(parseMounts(host)),
+    volumes: nonEmpty(Object.keys(request.Volumes ?? {})),
+    volumesFrom: nonEmpty(host.VolumesFrom),
     readonlyRootfs: host.ReadonlyRootfs || undefined,
     devices: nonEmpty(
       host.Devices?.map(({ PathOnHost, PathInContainer, CgroupPermissions }) => ({

@@ -64,8 +64,11 @@ async function acceptance(engine: EngineFace, filters: Filters): Promise<(info: 
     filters.any("expose", (port) => isPortIn(port, info.exposedPorts.map(toContainerPort))) &&
     (networks.length === 0 || networks.some((network) => isOn(info, network))) &&
     filters.any("volume", (path) =>
-      (info.config.mounts ?? []).some(
-        (mount) => mount.target === path || (mount.kind === "bind" && mount.source === path),
+      info.mounts.some(
+        (mount) =>
+          mount.target === path ||
+          (mount.kind === "bind" && mount.source === path) ||
+          (mount.kind === "volume" && mount.name === path),
       ),
     ) &&
     filters.any("health", (health) => health === "none") &&

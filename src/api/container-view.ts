@@ -43,7 +43,7 @@ export function inspectContainer(info: ContainerInfo, sizes?: Sizes): ContainerI
     HostConfig: formatHostConfig(info.config),
     GraphDriver: { Name: info.storageDriver, Data: info.storageData },
     ...sizeFields(sizes),
-    Mounts: mountPoints(info.config.mounts ?? []),
+    Mounts: mountPoints(info.mounts),
     Config: configBody(info),
     NetworkSettings: networkSettings(info),
   };
@@ -65,7 +65,7 @@ export function summarizeContainer(info: ContainerInfo, sizes?: Sizes, nowMs = D
     Status: statusWords(info.state, nowMs),
     HostConfig: { NetworkMode: info.config.network ?? "bridge" },
     NetworkSettings: { Networks: endpoints(info) },
-    Mounts: mountPoints(info.config.mounts ?? []),
+    Mounts: mountPoints(info.mounts),
   };
 }
 
@@ -133,7 +133,7 @@ function configBody(info: ContainerInfo): ContainerConfigBody {
     Env: info.env,
     Cmd: command.length === 0 ? null : command,
     Image: config.image,
-    Volumes: null,
+    Volumes: info.volumes.length === 0 ? null : keysOf(info.volumes),
     WorkingDir: info.workingDirectory,
     Entrypoint: entrypoint.length === 0 ? null : entrypoint,
     OnBuild: null,

@@ -54,8 +54,9 @@ function isWanted({ type, action, id, attributes }: EngineEvent, filters: Filter
     isNamed("container") &&
     isNamed("network") &&
     isNamed("daemon") &&
+    isNamed("volume") &&
     filters.any("image", (wanted) => isImage(wanted, type === "image" ? [id, name] : [attributes.image ?? ""])) &&
-    ["config", "node", "plugin", "secret", "service", "volume"].every((kind) => !filters.has(kind))
+    ["config", "node", "plugin", "secret", "service"].every((kind) => !filters.has(kind))
   );
 }
 

@@ -23,7 +23,6 @@ export function refuseUnsupported(host: HostConfig): void {
   };
   const isSet = (list: readonly unknown[] | null | undefined) => (list ?? []).length > 0;
   const leaveOut = "Leave it out.";
-  refuse(isSet(host.VolumesFrom), "VolumesFrom (--volumes-from)", "Mount the same folders of the host with -v.");
   refuse(!["", "local"].includes(host.VolumeDriver ?? ""), `volume driver "${host.VolumeDriver}"`, leaveOut);
   refuse(isSet(host.Links), "Links (--link)", "Reach the other container by its address, or name it with --add-host.");
   refuse(
@@ -200,7 +199,7 @@ export function formatHostConfig(config: ContainerConfig): HostConfig {
     RestartPolicy: { Name: config.restart?.name ?? "no", MaximumRetryCount: config.restart?.maximumRetryCount ?? 0 },
     AutoRemove: config.autoRemove ?? false,
     VolumeDriver: "",
-    VolumesFrom: null,
+    VolumesFrom: config.volumesFrom ?? null,
     ConsoleSize: config.terminalSize ?? [0, 0],
     ...(config.annotations === undefined ? {} : { Annotations: config.annotations }),
     CapAdd: config.capAdd ?? null,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { formatHostMounts, mountPoints, parseMounts } from "./mounts.ts";
 
-const parse = (host: Parameters<typeof parseMounts>[0]) => parseMounts(host, []);
+const parse = parseMounts;
 
 describe("parseMounts", () => {
   it("reads binds with their modes", () => {
@@ -72,12 +72,46 @@ describe("parseMounts", () => {
     assert.throws(() => parse({ Mounts: [{ Type: "tape", Target: "/b" }] }), /mount type unknown: "tape"/);
   });
 
-  it("says that there are no volumes yet", () => {
-    const unsupported = { code: "unsupported", message: /volumes are not supported yet/ };
-    assert.throws(() => parse({ Binds: ["name:/b"] }), unsupported);
-    assert.throws(() => parse({ Binds: ["/b"] }), unsupported);
-    assert.throws(() => parse({ Mounts: [{ Type: "volume", Source: "name", Target: "/b" }] }), unsupported);
-    assert.throws(() => parseMounts({}, ["/b"]), unsupported);
+  it("reads volumes, with a name and without", () => {
+    assert.deepEqual(parse({ Binds: ["name:/b:ro,nocopy", "/c"] }), [
+      { kind: "volume", name: "name", target: "/b", readonly: true, copy: false },
+      { kind: "volume", name: "", target: "/c", readonly: false, copy: true },
+    ]);
+  });
+
+  it("reads volumes of Mounts with their options", () => {
+    const VolumeOptions = {
+      NoCopy: true,
+      Labels: { a: "b" },
+      Subpath: "in/side",
+      DriverConfig: { Name: "local", Options: { size: "1G" } },
+    };
+    assert.deepEqual(
+      parse({ Mounts: [{ Type: "volume", Source: "name", Target: "/b", ReadOnly: true, VolumeOptions }] }),
+      [
+        {
+          kind: "volume",
+          name: "name",
+          target: "/b",
+          readonly: true,
+          copy: false,
+          strict: true,
+          subpath: "in/side",
+          labels: { a: "b" },
+          options: { size: "1G" },
+        },
+      ],
+    );
+  });
+
+  it("refuses what no volume can be", () => {
+    assert.throws(() => parse({ Binds: ["a/b:/c"] }), /"a\/b" includes invalid characters for a local volume name/);
+    assert.throws(() => parse({ Binds: ["name:/b:wr"] }), /invalid mode: wr/);
+    assert.throws(() => parse({ Binds: ["/a:/b:nocopy"] }), /invalid mode: nocopy/);
+    assert.throws(() => parse({ Binds: ["name:/"] }), /destination can't be '\/'/);
+    assert.throws(() => parse({ Mounts: [{ Type: "volume", Target: "/b", BindOptions: {} }] }), /BindOptions must not/);
+    const plugin = { Type: "volume", Source: "a", Target: "/b", VolumeOptions: { DriverConfig: { Name: "nfs" } } };
+    assert.throws(() => parse({ Mounts: [plugin] }), /plugin "nfs" not found/);
   });
 });
 
@@ -87,9 +121,38 @@ describe("what is shown of mounts", () => {
     Tmpfs: { "/t": "size=1m" },
     Mounts: [{ Type: "bind", Source: "/a", Target: "/b", ReadOnly: true }],
   };
+  const askedVolumes = {
+    Binds: ["name:/v:ro,nocopy", "/anonymous"],
+    Mounts: [
+      {
+        Type: "volume",
+        Source: "other",
+        Target: "/o",
+        VolumeOptions: { NoCopy: true, Labels: { a: "b" }, DriverConfig: { Options: { size: "1G" } }, Subpath: "s" },
+      },
+    ],
+  };
 
   it("is in HostConfig what was asked for", () => {
     assert.deepEqual(formatHostMounts(parse(asked)), asked);
+    assert.deepEqual(formatHostMounts(parse(askedVolumes)), askedVolumes);
+  });
+
+  it("is in Mounts where a volume lies", () => {
+    const [volume] = parse({ Binds: ["name:/v"] });
+    assert.ok(volume?.kind === "volume");
+    assert.deepEqual(mountPoints([{ ...volume, source: "/data/of/it" }]), [
+      {
+        Type: "volume",
+        Name: "name",
+        Source: "/data/of/it",
+        Destination: "/v",
+        Driver: "local",
+        Mode: "z",
+        RW: true,
+        Propagation: "",
+      },
+    ]);
   });
 
   it("is in Mounts what is mounted", () => {

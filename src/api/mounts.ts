@@ -1,5 +1,6 @@
 import { OnggiError } from "../base/error.ts";
-import type { ContainerMount } from "../engine/model.ts";
+import type { ContainerMount, VolumeMount } from "../engine/model.ts";
+import { checkDriver } from "./volumes.ts";
 import type { HostConfig, Labels, MountPoint, MountRequest } from "./wire.ts";
 
 type BindMount = Extract<ContainerMount, { readonly kind: "bind" }>;
@@ -15,20 +16,13 @@ const propagations: readonly string[] = [
 ] satisfies Propagation[];
 /** Modes of other systems and for labels, which Docker takes and which change nothing here. */
 const idleModes = ["z", "Z", "consistent", "cached", "delegated", "default"];
-const noVolumes = "Mount a folder of the host: -v /path/on/host:/path/inside.";
 
 /**
  * The mounts of a request: `Binds`, `Mounts` and `Tmpfs` together.
  *
- * @throws OnggiError `invalid` in Docker's words; `unsupported` for volumes
+ * @throws OnggiError `invalid` in Docker's words
  */
-export function parseMounts(host: HostConfig, volumes: Iterable<string>): ContainerMount[] {
-  for (const target of volumes)
-    throw new OnggiError(
-      "unsupported",
-      `cannot mount an anonymous volume at ${target}: volumes are not supported yet`,
-      { hint: noVolumes },
-    );
+export function parseMounts(host: HostConfig): ContainerMount[] {
   const mounts = [
     ...(host.Binds ?? []).map(parseBind),
     ...(host.Mounts ?? []).map(parseMount),
@@ -48,9 +42,16 @@ export function formatHostMounts(mounts: readonly ContainerMount[]): Pick<HostCo
   const tmpfses: Labels = Object.fromEntries(
     mounts.flatMap((mount) => (mount.kind === "tmpfs" ? [[mount.target, mount.options.join(",")]] : [])),
   );
-  const strict = binds.filter((bind) => !bind.createSource).map(formatMountRequest);
+  const volumes = mounts.filter((mount) => mount.kind === "volume");
+  const strict = [
+    ...binds.filter((bind) => !bind.createSource).map(formatMountRequest),
+    ...volumes.filter((volume) => volume.strict === true).map(formatVolumeRequest),
+  ];
   return {
-    Binds: binds.filter((bind) => bind.createSource).map(formatBind),
+    Binds: [
+      ...binds.filter((bind) => bind.createSource).map(formatBind),
+      ...volumes.filter((volume) => volume.strict !== true).map(formatVolume),
+    ],
     ...(Object.keys(tmpfses).length > 0 ? { Tmpfs: tmpfses } : {}),
     ...(strict.length > 0 ? { Mounts: strict } : {}),
   };
@@ -59,36 +60,54 @@ export function formatHostMounts(mounts: readonly ContainerMount[]): Pick<HostCo
 /** What `inspect` and `ps` show as mounted. */
 export function mountPoints(mounts: readonly ContainerMount[]): MountPoint[] {
   return mounts.map((mount) =>
-    mount.kind === "bind"
-      ? {
-          Type: "bind",
-          Source: mount.source,
-          Destination: mount.target,
-          Mode: mount.readonly ? "ro" : "",
-          RW: !mount.readonly,
-          Propagation: mount.propagation ?? "rprivate",
-        }
-      : {
-          Type: "tmpfs",
-          Source: "",
-          Destination: mount.target,
-          Mode: "",
-          RW: !mount.options.includes("ro"),
-          Propagation: "",
-        },
+    mount.kind === "volume"
+      ? volumePoint(mount)
+      : mount.kind === "bind"
+        ? {
+            Type: "bind",
+            Source: mount.source,
+            Destination: mount.target,
+            Mode: mount.readonly ? "ro" : "",
+            RW: !mount.readonly,
+            Propagation: mount.propagation ?? "rprivate",
+          }
+        : {
+            Type: "tmpfs",
+            Source: "",
+            Destination: mount.target,
+            Mode: "",
+            RW: !mount.options.includes("ro"),
+            Propagation: "",
+          },
   );
 }
 
-/** `/host:/inside[:ro,rshared,…]` */
+function volumePoint(mount: VolumeMount): MountPoint {
+  return {
+    Type: "volume",
+    Name: mount.name,
+    Source: mount.source ?? "",
+    Destination: mount.target,
+    Driver: "local",
+    Mode: modeOf(mount),
+    RW: !mount.readonly,
+    Propagation: "",
+  };
+}
+
+/** As Docker shows it: of a `-v` that names a volume only. */
+function modeOf({ readonly, strict, anonymous }: VolumeMount): string {
+  if (strict === true || anonymous === true) return "";
+  return readonly ? "ro" : "z";
+}
+
+/** `/host:/inside[:ro,rshared,…]`, `volume:/inside[:ro,nocopy]`, or `/inside` for an anonymous volume. */
 function parseBind(text: string): ContainerMount {
   const invalid = (reason: string) => new OnggiError("invalid", `invalid volume specification: '${text}'${reason}`);
   const parts = text.split(":");
   const [source = "", target = "", modes = ""] = parts;
   if (parts.length > 3 || source === "" || (parts.length > 1 && target === "")) throw invalid("");
-  if (parts.length === 1)
-    throw new OnggiError("unsupported", `cannot mount an anonymous volume at ${text}: volumes are not supported yet`, {
-      hint: noVolumes,
-    });
+  if (parts.length === 1) return volumeAt("", normal(absolute(source, invalid)), "", invalid);
   if (!target.startsWith("/")) throw invalid(`: invalid mount path: '${target}' mount path must be absolute`);
   if (normal(target) === "/") throw invalid(": invalid specification: destination can't be '/'");
   if (!source.startsWith("/")) {
@@ -98,10 +117,9 @@ function parseBind(text: string): ContainerMount {
         `create ${source}: "${source}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path`,
       );
     }
-    throw new OnggiError("unsupported", `cannot mount volume "${source}": volumes are not supported yet`, {
-      hint: noVolumes,
-    });
+    return volumeAt(source, normal(target), modes, invalid);
   }
+  if (modes.split(",").includes("nocopy")) throw invalid(`: invalid mode: ${modes}`);
   return {
     kind: "bind",
     source: normal(source),
@@ -110,6 +128,19 @@ function parseBind(text: string): ContainerMount {
     recursive: true,
     ...parseModes(modes, () => invalid(`: invalid mode: ${modes}`)),
   };
+}
+
+function volumeAt(name: string, target: string, modes: string, invalid: (reason: string) => OnggiError): VolumeMount {
+  if (target === "/") throw invalid(": invalid specification: destination can't be '/'");
+  const words = modes.split(",");
+  const others = words.filter((word) => word !== "nocopy").join(",");
+  const { readonly } = parseModes(others, () => invalid(`: invalid mode: ${modes}`));
+  return { kind: "volume", name, target, readonly, copy: !words.includes("nocopy") };
+}
+
+function absolute(path: string, invalid: (reason: string) => OnggiError): string {
+  if (path.startsWith("/")) return path;
+  throw invalid(`: invalid mount path: '${path}' mount path must be absolute`);
 }
 
 function parseModes(text: string, invalid: () => OnggiError): { readonly: boolean; propagation?: Propagation } {
@@ -141,17 +172,11 @@ function parseMount(mount: MountRequest): ContainerMount {
   if (normal(target) === "/") throw invalid("invalid specification: destination can't be '/'");
   if (type === "bind") return parseBindMount(mount, invalid);
   if (type === "tmpfs") return parseTmpfsMount(mount, invalid);
-  if (type === "volume") {
-    throw new OnggiError(
-      "unsupported",
-      `cannot mount ${mount.Source ? `volume "${mount.Source}"` : "an anonymous volume"} at ${target}: volumes are not supported yet`,
-      {
-        hint: noVolumes,
-      },
-    );
-  }
+  if (type === "volume") return parseVolumeMount(mount, invalid);
   if (type === "image" || type === "npipe" || type === "cluster")
-    throw new OnggiError("unsupported", `mounts of type ${type} are not supported`, { hint: "Use bind or tmpfs." });
+    throw new OnggiError("unsupported", `mounts of type ${type} are not supported`, {
+      hint: "Use volume, bind or tmpfs.",
+    });
   throw new OnggiError("invalid", `mount type unknown: "${type}"`);
 }
 
@@ -171,6 +196,29 @@ function parseBindMount(
     createSource: CreateMountpoint,
     recursive: !NonRecursive,
     ...(propagation === "" ? {} : { propagation }),
+  };
+}
+
+function parseVolumeMount(
+  { Source = "", Target, ReadOnly = false, BindOptions, TmpfsOptions, VolumeOptions }: MountRequest,
+  invalid: (reason: string) => OnggiError,
+): ContainerMount {
+  if (BindOptions) throw invalid("field BindOptions must not be specified");
+  if (TmpfsOptions) throw invalid("field TmpfsOptions must not be specified");
+  const { NoCopy = false, Labels: labels, DriverConfig, Subpath = "" } = VolumeOptions ?? {};
+  checkDriver(DriverConfig?.Name ?? "");
+  if (Source === "" && Subpath !== "") throw invalid("must not set Subpath when using anonymous volumes");
+  const options = DriverConfig?.Options ?? {};
+  return {
+    kind: "volume",
+    name: Source,
+    target: normal(Target),
+    readonly: ReadOnly,
+    copy: !NoCopy,
+    strict: true,
+    ...(Subpath === "" ? {} : { subpath: Subpath }),
+    ...(labels && Object.keys(labels).length > 0 ? { labels } : {}),
+    ...(Object.keys(options).length > 0 ? { options } : {}),
   };
 }
 
@@ -212,6 +260,28 @@ function formatMountRequest({ source, target, readonly, propagation, recursive }
     Target: target,
     ...(readonly ? { ReadOnly: true } : {}),
     ...(Object.keys(options).length > 0 ? { BindOptions: options } : {}),
+  };
+}
+
+function formatVolume({ name, target, readonly, copy }: VolumeMount): string {
+  const modes = [...(readonly ? ["ro"] : []), ...(copy ? [] : ["nocopy"])];
+  // An anonymous one has no name in what was asked for.
+  return [...(name === "" ? [] : [name]), target, ...(modes.length > 0 ? [modes.join(",")] : [])].join(":");
+}
+
+function formatVolumeRequest({ name, target, readonly, copy, subpath, labels, options }: VolumeMount): MountRequest {
+  const volumeOptions = {
+    ...(copy ? {} : { NoCopy: true }),
+    ...(labels === undefined ? {} : { Labels: labels }),
+    ...(options === undefined ? {} : { DriverConfig: { Options: options } }),
+    ...(subpath === undefined ? {} : { Subpath: subpath }),
+  };
+  return {
+    Type: "volume",
+    ...(name === "" ? {} : { Source: name }),
+    Target: target,
+    ...(readonly ? { ReadOnly: true } : {}),
+    ...(Object.keys(volumeOptions).length > 0 ? { VolumeOptions: volumeOptions } : {}),
   };
 }
 

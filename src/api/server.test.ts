@@ -34,9 +34,9 @@ describe("a failure", () => {
     ["POST /containers/create", { Image: "nope" }, 404, /^No such image: nope:latest/],
     [
       "POST /containers/create",
-      { Image: "host", HostConfig: { Binds: ["name:/x"] } },
+      { Image: "host", HostConfig: { Links: ["other:name"] } },
       501,
-      /volumes are not supported yet/,
+      /Links \(--link\) is not supported/,
     ],
     ["POST /containers/create", Buffer.from("{"), 400, /invalid JSON/],
     ["POST /containers/create", [], 400, /must be an object/],

@@ -4,6 +4,7 @@ import { platformOf } from "../oci/platform.ts";
 import { listContainers } from "./container-list.ts";
 import { summarizeImage } from "./images.ts";
 import { type PlainAnswer, type Route, route } from "./route.ts";
+import { volumeUsage } from "./volumes.ts";
 import { apiVersion, type DiskUsage, type InfoBody, minApiVersion, type VersionBody } from "./wire.ts";
 
 const pong: PlainAnswer = {
@@ -59,7 +60,7 @@ function infoBody(host: HostInfo): InfoBody {
     Driver: host.storageDriver,
     DriverStatus: host.storageDrivers.map(({ name, usable, reason }) => [name, usable ? "usable" : reason] as const),
     Plugins: {
-      Volume: [],
+      Volume: ["local"],
       Network: ["bridge", "host", "null"],
       Authorization: null,
       Log: ["json-file", "local", "none"],
@@ -123,7 +124,7 @@ async function diskUsage(engine: EngineFace, types: readonly string[]): Promise<
     LayersSize: images.reduce((sum, image) => sum + image.Size, 0),
     Images: images,
     Containers: containers,
-    Volumes: [],
+    Volumes: wants("volume") ? await volumeUsage(engine) : [],
     BuildCache: [],
   };
 }

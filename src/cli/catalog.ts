@@ -50,6 +50,13 @@ const logout: Loader = async () => (await import("./logout.ts")).logout;
 const daemon: Loader = async () => (await import("./daemon.ts")).daemon;
 const containerPrune: Loader = async () => (await import("./prune.ts")).containerPrune;
 const imagePrune: Loader = async () => (await import("./prune.ts")).imagePrune;
+const volumeClone: Loader = async () => (await import("./volume-snapshot.ts")).volumeClone;
+const volumeCreate: Loader = async () => (await import("./volume.ts")).volumeCreate;
+const volumeInspect: Loader = async () => (await import("./volume.ts")).volumeInspect;
+const volumeLs: Loader = async () => (await import("./volume.ts")).volumeLs;
+const volumePrune: Loader = async () => (await import("./volume.ts")).volumePrune;
+const volumeRm: Loader = async () => (await import("./volume.ts")).volumeRm;
+const volumeSnapshot: Loader = async () => (await import("./volume-snapshot.ts")).volumeSnapshot;
 const systemPrune: Loader = async () => (await import("./prune.ts")).systemPrune;
 
 /** The commands that stand alone, in the order in which help shows them. */
@@ -139,6 +146,19 @@ export const groups: Readonly<Record<string, Group>> = {
       rm: rmi,
       save,
       tag,
+    },
+    aliases: { list: "ls", remove: "rm" },
+  },
+  volume: {
+    summary: "Manage volumes",
+    commands: {
+      clone: volumeClone,
+      create: volumeCreate,
+      inspect: volumeInspect,
+      ls: volumeLs,
+      prune: volumePrune,
+      rm: volumeRm,
+      snapshot: volumeSnapshot,
     },
     aliases: { list: "ls", remove: "rm" },
   },

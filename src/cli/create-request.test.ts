@@ -56,10 +56,11 @@ describe("createRequest", () => {
     assert.deepEqual(body("--entrypoint sh x").Entrypoint, ["sh"]);
   });
 
-  it("binds folders of the host, and only those", () => {
+  it("mounts folders of the host and volumes, with a name and without", () => {
     assert.deepEqual(host("-v /a:/b:ro -v ./c:/d x").Binds, ["/a:/b:ro", `${resolve("c")}:/d`]);
-    assert.throws(() => body("-v data:/d x"), { code: "unsupported" });
-    assert.throws(() => body("-v /d x"), { code: "unsupported" });
+    assert.deepEqual(host("-v data:/d -v other:/o:ro,nocopy x").Binds, ["data:/d", "other:/o:ro,nocopy"]);
+    assert.deepEqual(body("-v /d -v /e:/f x").Volumes, { "/d": {} });
+    assert.deepEqual(host("--volumes-from a --volumes-from b:ro x").VolumesFrom, ["a", "b:ro"]);
     assert.throws(() => body("-v a:b:c:d x"), { code: "invalid" });
   });
 
@@ -195,10 +196,28 @@ describe("parseMount", () => {
     });
   });
 
+  it("reads volumes, which need no type", () => {
+    assert.deepEqual(parseMount("dst=/v"), { Type: "volume", Target: "/v" });
+    const options = "volume-nocopy,volume-label=a=b,volume-label=c=d,volume-opt=size=1G,volume-subpath=in/side";
+    assert.deepEqual(parseMount(`type=volume,src=name,target=/v,ro,${options}`), {
+      Type: "volume",
+      Target: "/v",
+      ReadOnly: true,
+      Source: "name",
+      VolumeOptions: {
+        NoCopy: true,
+        Labels: { a: "b", c: "d" },
+        DriverConfig: { Options: { size: "1G" } },
+        Subpath: "in/side",
+      },
+    });
+  });
+
   for (const text of [
     "type=bind",
     "type=bind,target=/b",
-    "type=volume,target=/v",
+    "type=tape,target=/v",
+    "type=volume,source=a",
     "type=bind,src=/a,dst=/b,foo=1",
     "type=tmpfs,dst=/t,tmpfs-mode=9",
   ]) {

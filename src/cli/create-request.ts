@@ -80,6 +80,7 @@ function createBody(
     AttachStdout: attach.stdout,
     AttachStderr: attach.stderr,
     ExposedPorts: exposed.length > 0 ? Object.fromEntries(exposed.map((port) => [port, {}])) : undefined,
+    Volumes: nonEmptyMap(Object.fromEntries(flags.volume.filter((text) => !isMapped(text)).map((path) => [path, {}]))),
     StopSignal: flags.stopSignal,
     StopTimeout: flags.stopTimeout,
     HostConfig: hostConfig(flags, published.bindings, terminalSize),
@@ -99,7 +100,9 @@ function hostConfig(
   terminalSize: readonly [number, number] | undefined,
 ) {
   return given({
-    Binds: flags.volume.length > 0 ? [...new Set(flags.volume)].map(parseVolume) : undefined,
+    Binds: nonEmpty([...new Set(flags.volume)].filter(isMapped).map(parseVolume)),
+    VolumeDriver: flags.volumeDriver,
+    VolumesFrom: nonEmpty(flags.volumesFrom),
     Mounts: flags.mount.length > 0 ? flags.mount : undefined,
     Tmpfs: flags.tmpfs.length > 0 ? Object.fromEntries(flags.tmpfs.map((text) => splitOnce(text, ":"))) : undefined,
     NetworkMode: networkMode(flags.network),
@@ -161,22 +164,16 @@ function resources(flags: CreateFlags) {
   });
 }
 
-/** `.`, `./x` and `../x` mean folders of this process; a bare name would be a named volume, which Onggi hasn't. */
+/** A path alone asks for an anonymous volume there. */
+function isMapped(volume: string): boolean {
+  return volume.includes(":");
+}
+
+/** `.`, `./x` and `../x` mean folders of this process; a bare name is a volume's. */
 function parseVolume(text: string): string {
   const [source = "", ...rest] = text.split(":");
-  if (rest.length === 0 || rest.length > 2) {
-    if (rest.length > 2) throw new OnggiError("invalid", `invalid volume specification: '${text}'`);
-    throw new OnggiError("unsupported", `anonymous volume "${text}" is not supported`, {
-      hint: "Give a folder of the host: -v /HOST:/CONTAINER.",
-    });
-  }
-  const path = /^\.{1,2}(\/|$)/.test(source) ? resolve(source) : source;
-  if (!path.startsWith("/")) {
-    throw new OnggiError("unsupported", `named volume "${source}" is not supported`, {
-      hint: "Give a folder of the host by an absolute path or one that begins with a dot: -v ./data:/data.",
-    });
-  }
-  return [path, ...rest].join(":");
+  if (rest.length > 2) throw new OnggiError("invalid", `invalid volume specification: '${text}'`);
+  return [/^\.{1,2}(\/|$)/.test(source) ? resolve(source) : source, ...rest].join(":");
 }
 
 function networkMode(network: string | undefined): string {

@@ -6,17 +6,21 @@ import { flag } from "./flag.ts";
 import { unescaped } from "./format.ts";
 import { compileTemplate } from "./template.ts";
 
-type Kind = "container" | "image" | "network";
+type Kind = "container" | "image" | "network" | "volume";
 
 const format = flag.string({ short: "f", help: "Print as 'json' or by a Go template" });
 const size = flag.switch({ short: "s", help: "Show sizes on disk of containers" });
 
 export const inspect = command({
   name: "inspect",
-  summary: "Return low-level information on containers, images and networks",
+  summary: "Return low-level information on containers, images, networks and volumes",
   args: "NAME|ID [NAME|ID...]",
   arity: [1, Number.POSITIVE_INFINITY],
-  flags: { format, size, type: flag.string({ help: "Look only at this kind of thing (container|image|network)" }) },
+  flags: {
+    format,
+    size,
+    type: flag.string({ help: "Look only at this kind of thing (container|image|network|volume)" }),
+  },
   async run(context) {
     return await inspectAll(context, context.flags.format, context.flags.size, kindsOf(context.flags.type));
   },
@@ -44,10 +48,15 @@ export const imageInspect = command({
   },
 });
 
+/** For `volume inspect`. */
+export async function inspectVolumes(context: InspectContext, wanted: string | undefined): Promise<number> {
+  return await inspectAll(context, wanted, false, ["volume"]);
+}
+
 function kindsOf(type: string | undefined): readonly Kind[] {
-  if (type === undefined || type === "") return ["container", "image", "network"];
-  if (type === "container" || type === "image" || type === "network") return [type];
-  throw new Exit(1, `"${type}" is not a valid value for --type: container, image and network are`);
+  if (type === undefined || type === "") return ["container", "image", "network", "volume"];
+  if (type === "container" || type === "image" || type === "network" || type === "volume") return [type];
+  throw new Exit(1, `"${type}" is not a valid value for --type: container, image, network and volume are`);
 }
 
 type InspectContext = Pick<Context<object>, "client" | "args" | "io" | "print">;
@@ -95,6 +104,7 @@ async function inspectOne(
     container: containerPath(key, "json"),
     image: imagePath(key, "json"),
     network: `/networks/${encodeURIComponent(key)}`,
+    volume: `/volumes/${encodeURIComponent(key)}`,
   };
   for (const kind of kinds) {
     try {

@@ -5,13 +5,18 @@ import { parseBytes } from "./units.ts";
 
 const propagations = ["private", "rprivate", "shared", "rshared", "slave", "rslave"];
 
-/** `type=bind,source=/a,target=/b,readonly` or `type=tmpfs,target=/t,tmpfs-size=64m`. */
+/** `type=bind,source=/a,target=/b,readonly`, `type=tmpfs,target=/t,tmpfs-size=64m`, or `source=name,target=/v` for a volume. */
 export function parseMount(text: string): MountRequest {
   const fields = new Map<string, string>();
+  const labels: Record<string, string> = {};
+  const options: Record<string, string> = {};
   for (const field of text.split(",")) {
     const at = field.indexOf("=");
     const key = (at < 0 ? field : field.slice(0, at)).toLowerCase();
-    fields.set(aliases[key] ?? key, at < 0 ? "true" : field.slice(at + 1));
+    const value = at < 0 ? "true" : field.slice(at + 1);
+    if (key === "volume-label") addPair(labels, value);
+    else if (key === "volume-opt") addPair(options, value);
+    else fields.set(aliases[key] ?? key, value);
   }
   const type = fields.get("type") ?? "volume";
   const target = fields.get("target");
@@ -22,7 +27,14 @@ export function parseMount(text: string): MountRequest {
   const shared = { Target: target, ...(isOn(fields.get("readonly")) ? { ReadOnly: true } : {}) };
   if (type === "tmpfs") return { Type: "tmpfs", ...shared, ...tmpfsOptions(fields) };
   if (type === "bind") return { Type: "bind", ...shared, ...bindOptions(fields) };
-  throw new OnggiError("invalid", `mounts of type ${type} are not supported, only bind and tmpfs are`);
+  if (type === "volume") return { Type: "volume", ...shared, ...volumeOptions(fields, labels, options) };
+  throw new OnggiError("invalid", `mounts of type ${type} are not supported, only volume, bind and tmpfs are`);
+}
+
+/** `KEY=value` */
+function addPair(map: Record<string, string>, text: string): void {
+  const at = text.indexOf("=");
+  map[at < 0 ? text : text.slice(0, at)] = at < 0 ? "" : text.slice(at + 1);
 }
 
 const aliases: Readonly<Record<string, string>> = {
@@ -32,7 +44,7 @@ const aliases: Readonly<Record<string, string>> = {
   ro: "readonly",
 };
 const known = new Set(
-  "type source target readonly bind-propagation bind-nonrecursive bind-recursive bind-create-src consistency tmpfs-size tmpfs-mode".split(
+  "type source target readonly bind-propagation bind-nonrecursive bind-recursive bind-create-src consistency tmpfs-size tmpfs-mode volume-nocopy volume-driver volume-subpath".split(
     " ",
   ),
 );
@@ -55,6 +67,34 @@ function bindOptions(fields: ReadonlyMap<string, string>) {
     ...(isOn(fields.get("bind-create-src")) ? { CreateMountpoint: true } : {}),
   };
   return { Source: resolve(source), ...(Object.keys(options).length > 0 ? { BindOptions: options } : {}) };
+}
+
+function volumeOptions(
+  fields: ReadonlyMap<string, string>,
+  labels: Readonly<Record<string, string>>,
+  options: Readonly<Record<string, string>>,
+) {
+  const source = fields.get("source");
+  const driver = fields.get("volume-driver");
+  const subpath = fields.get("volume-subpath");
+  const hasOptions = Object.keys(options).length > 0;
+  const volume = {
+    ...(isOn(fields.get("volume-nocopy")) ? { NoCopy: true } : {}),
+    ...(Object.keys(labels).length > 0 ? { Labels: labels } : {}),
+    ...(driver !== undefined || hasOptions
+      ? {
+          DriverConfig: {
+            ...(driver === undefined ? {} : { Name: driver }),
+            ...(hasOptions ? { Options: options } : {}),
+          },
+        }
+      : {}),
+    ...(subpath === undefined ? {} : { Subpath: subpath }),
+  };
+  return {
+    ...(source === undefined ? {} : { Source: source }),
+    ...(Object.keys(volume).length > 0 ? { VolumeOptions: volume } : {}),
+  };
 }
 
 function tmpfsOptions(fields: ReadonlyMap<string, string>) {

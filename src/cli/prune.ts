@@ -4,6 +4,7 @@ import { type Context, command } from "./command.ts";
 import { filterQuery } from "./filters.ts";
 import { flag } from "./flag.ts";
 import { decimalSize } from "./humanize.ts";
+import { pruneVolumes } from "./volume-prune.ts";
 
 const force = flag.switch({ short: "f", help: "Do not ask" });
 const filter = flag.list({ help: "Only what fits (until=…, label=…, label!=…)" });
@@ -45,13 +46,16 @@ export const systemPrune = command({
   summary: "Remove unused data",
   args: "",
   arity: [0, 0],
-  flags: { all: allImages, force, filter, volumes: flag.switch({ help: "Accepted for Docker's sake", hidden: true }) },
+  flags: { all: allImages, force, filter, volumes: flag.switch({ help: "Remove unused anonymous volumes, too" }) },
   async run(context) {
     const { client, flags, print } = context;
     const images = flags.all ? "all images without at least one container associated to them" : "all dangling images";
-    if (!flags.force && !(await confirm(context, ["all stopped containers", images]))) return 0;
+    const volumes = flags.volumes ? ["all anonymous volumes not used by at least one container"] : [];
+    if (!flags.force && !(await confirm(context, ["all stopped containers", ...volumes, images]))) return 0;
     const containers = await pruneContainers(client, flags.filter, print);
-    const bytes = containers + (await pruneImages(client, flags.filter, flags.all, print));
+    const labels = flags.filter.filter((text) => !text.startsWith("until="));
+    const freed = flags.volumes ? await pruneVolumes(client, labels, false, print) : 0;
+    const bytes = containers + freed + (await pruneImages(client, flags.filter, flags.all, print));
     print(`Total reclaimed space: ${decimalSize(bytes, 4)}`);
     return 0;
   },
@@ -90,7 +94,7 @@ async function pruneImages(
   return SpaceReclaimed;
 }
 
-async function confirm(
+export async function confirm(
   { io, print }: Pick<Context<object>, "io" | "print">,
   what: readonly string[],
 ): Promise<boolean> {

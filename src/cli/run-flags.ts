@@ -24,8 +24,6 @@ export const unsupportedFlags = {
   macAddress: refused("Addresses are given out by the network."),
   networkAlias: refused("Reach the container by its address."),
   userns: refused("Leave it out."),
-  volumeDriver: refused("Bind a folder of the host with -v."),
-  volumesFrom: refused("Bind the same folders of the host with -v."),
 };
 
 /** What a container is made from: the flags that `run`, `create` and `explain run` share. */
@@ -69,7 +67,7 @@ export const createFlags = {
   memoryReservation: flag.bytes({ help: "Memory to keep when the host runs short" }),
   memorySwap: flag.bytesOrUnlimited({ help: "Limit of memory and swap together, -1 for unlimited swap" }),
   memorySwappiness: flag.integer({ help: "How eagerly its memory is swapped out (0 to 100)" }),
-  mount: flag.listOf({ help: "Attach a file system (type=bind|tmpfs,source=…,target=…)" }, parseMount),
+  mount: flag.listOf({ help: "Attach a file system (type=volume|bind|tmpfs,source=…,target=…)" }, parseMount),
   name: flag.string({ help: "Name of the container" }),
   network: flag.string({ help: "Network to use (bridge|none|host|container:ID)", aliases: ["net"] }),
   noHealthcheck: flag.switch({ help: "Accepted: Onggi runs no health checks", hidden: true }),
@@ -98,7 +96,12 @@ export const createFlags = {
   ulimit: flag.listOf({ help: "Resource limits (NAME=SOFT[:HARD])", placeholder: "ulimit" } as const, parseUlimit),
   user: flag.string({ short: "u", help: "User name or UID (<name|uid>[:<group|gid>])" }),
   uts: flag.string({ help: "UTS namespace to use" }),
-  volume: flag.list({ short: "v", help: "Bind a folder or file of the host (HOST:CONTAINER[:ro])" }),
+  volume: flag.list({
+    short: "v",
+    help: "Mount a volume, or a folder or file of the host (VOLUME|HOST:CONTAINER[:ro])",
+  }),
+  volumeDriver: flag.string({ help: 'Driver of volumes ("local", the only one)', hidden: true }),
+  volumesFrom: flag.list({ help: "Mount what another container has mounted (CONTAINER[:ro])" }),
   workdir: flag.string({ short: "w", help: "Working directory inside" }),
 };
 

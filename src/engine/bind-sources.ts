@@ -19,7 +19,7 @@ export function checkBindSources({ mounts = [] }: ContainerConfig): void {
 }
 
 /** Makes the folders that `-v` names and the host doesn't have: at each start, since one may have gone meanwhile. */
-export function makeBindSources({ mounts = [] }: ContainerConfig): void {
+export function makeBindSources({ mounts = [] }: Pick<ContainerConfig, "mounts">): void {
   for (const mount of mounts) {
     if (mount.kind !== "bind" || !mount.createSource || existsSync(mount.source)) continue;
     mkdirSync(mount.source, { recursive: true });

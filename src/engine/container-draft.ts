@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
+import { isOnggiError, OnggiError } from "../base/error.ts";
 import { parseSignal } from "../base/signal.ts";
 import { type Platform, platformOf } from "../oci/platform.ts";
 import type { HostFacts } from "../runtime/compile/host-facts.ts";
@@ -8,12 +9,13 @@ import type { ContainerNames } from "./container-names.ts";
 import { type ContainerRecord, neverRan } from "./container-record.ts";
 import { logSettings } from "./log-settings.ts";
 import { mergeImage } from "./merge-image.ts";
-import type { ContainerConfig, ImageConfig, NetworkMode } from "./model.ts";
+import type { ContainerConfig, ContainerMount, ImageConfig, NetworkMode } from "./model.ts";
 import { generateName } from "./name-generator.ts";
 import { platformWarnings } from "./platform-warning.ts";
 import { checkConfig } from "./spec.ts";
+import { resolveMounts } from "./volume-mounts.ts";
 
-const shortIdLength = 12;
+export const shortIdLength = 12;
 
 /** An image as far as a container needs it. */
 export interface ImageForContainer {
@@ -45,6 +47,7 @@ export async function draftContainer(
     config,
     image,
     ...mergeImage(config, image.config),
+    ...resolveMounts(config, image.config, (key) => mountsOf(key, names)),
     hostname: config.hostname || hostnameIn(config.network, names) || id.slice(0, shortIdLength),
     createdAtMs: Date.now(),
     last: neverRan,
@@ -65,8 +68,19 @@ export function checkDraft({ config, image }: ContainerRecord, facts: HostFacts)
   return [...platformWarnings(image.platform, platformOf(process.arch)), ...checkConfig(config, facts)];
 }
 
+/** Never `not_found`: Docker's client takes that as the image's, and pulls one. */
+export function mountsOf(key: string, names: ContainerNames): readonly ContainerMount[] {
+  try {
+    const { mounts, config } = names.find(key).record;
+    return mounts ?? config.mounts ?? [];
+  } catch (error) {
+    if (!isOnggiError(error, "not_found")) throw error;
+    throw new OnggiError("invalid", error.message, { hint: error.hint, cause: error });
+  }
+}
+
 /** In the network of the host or of another container one goes by its name. */
-function hostnameIn(network: NetworkMode | undefined, names: ContainerNames): string | undefined {
+export function hostnameIn(network: NetworkMode | undefined, names: ContainerNames): string | undefined {
   if (network === "host") return hostname();
   if (!network?.startsWith("container:")) return undefined;
   try {
@@ -76,7 +90,7 @@ function hostnameIn(network: NetworkMode | undefined, names: ContainerNames): st
   }
 }
 
-function newId(names: ContainerNames): string {
+export function newId(names: ContainerNames): string {
   for (;;) {
     const id = randomBytes(32).toString("hex");
     // Docker's clients take an id of digits only for a number.

@@ -18,7 +18,7 @@ export interface ContainerRecord {
   };
   /** The committed snapshot that its tree stands on, where that isn't the image's topmost layer: it was forked or rolled back. */
   readonly base?: string;
-  /** A rollback that is under way; what it means after a crash is told in `rollback.ts`. */
+  /** A rollback that is under way; what it means after a crash is told in `rollbacks.ts`. */
   readonly swap?: RootSwap;
   readonly argv: readonly string[];
   readonly env: readonly string[];

@@ -6,6 +6,8 @@ import type { Op, Program } from "../program/op.ts";
 export interface Scratch {
   readonly directory: string;
   readonly rootfs: readonly Mount[];
+  /** What else it makes there, empty. */
+  readonly folders?: readonly string[];
 }
 
 /**
@@ -27,12 +29,11 @@ export function scratchIn(directory: string, view: readonly Mount[]): Scratch {
 /** The program with the steps before and after it that the engine does itself when it runs one. */
 export function withScratch(
   program: Program,
-  { directory }: Scratch,
+  { directory, folders: more = [] }: Scratch,
   files: Readonly<Record<string, string>>,
 ): Program {
-  const folders = ["", "upper", "work", "root", "log"].map(
-    (name): Op => ({ op: "mkdir", path: join(directory, name), mode: 0o755, parents: true }),
-  );
+  const own = ["", "upper", "work", "root", "log"].map((name) => join(directory, name));
+  const folders = [...own, ...more].map((path): Op => ({ op: "mkdir", path, mode: 0o755, parents: true }));
   const contents = Object.entries(files).map(([path, data]): Op => ({ op: "writeFile", path, data, mode: 0o644 }));
   return {
     host: [...folders, ...contents, ...program.host],

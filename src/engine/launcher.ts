@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { join } from "node:path";
+import { join, posix } from "node:path";
 import { OnggiError } from "../base/error.ts";
 import type { Cgroups } from "../cgroup/cgroups.ts";
 import { controlHint } from "../cgroup/control-hint.ts";
@@ -23,6 +23,8 @@ import type { ExecConfig, PortMapping } from "./model.ts";
 import { addressOf, isBridged, type PlanInput, planContainer } from "./plan.ts";
 import type { Rootfs } from "./rootfs.ts";
 import { execProcessFor } from "./spec.ts";
+import { volumesAmong } from "./volume-mounts.ts";
+import type { Volumes } from "./volumes.ts";
 
 export interface LauncherParts {
   readonly executor: Executor;
@@ -32,6 +34,7 @@ export interface LauncherParts {
   readonly network: BridgeNetwork;
   readonly accounts: Accounts;
   readonly names: ContainerNames;
+  readonly volumes: Volumes;
   readonly facts: HostFacts;
   readonly staging: string;
   readonly runRoot: string;
@@ -47,14 +50,17 @@ export class Launcher {
 
   /** @throws OnggiError whatever a part says; nothing of the attempt is left then */
   async launch(container: Container): Promise<{ readonly monitor: Monitor; readonly launch: LaunchRecord }> {
-    const { executor, store, rootfs } = this.#parts;
+    const { executor, store, rootfs, volumes } = this.#parts;
     const { record } = container;
     const connection = await this.#connect(record);
     try {
       const address = addressOf(connection, this.#parts.network, randomBytes(32).toString("hex"));
       const startedAtMs = Date.now();
-      makeBindSources(record.config);
+      await volumes.acquire(record);
+      const mounts = volumes.mountsOf(record);
+      makeBindSources({ mounts });
       const program = await this.#plan(record, connection, {
+        mounts,
         rootfs: rootfs.mounts(record.id),
         runDirectory: store.runDirectory(record.id),
         logDirectory: store.directory(record.id),
@@ -76,7 +82,7 @@ export class Launcher {
     } catch (error) {
       store.clearLaunch(record.id);
       this.release(container);
-      throw withControlHint(error);
+      throw withControlHint(withSubpath(error, record));
     }
   }
 
@@ -98,9 +104,10 @@ export class Launcher {
     return executor.launch(program, { subscribe: true });
   }
 
-  /** Gives back what only this engine knows of: address and ports. */
+  /** Gives back what only this engine knows of: address and ports, and which volumes it has. */
   release(container: Container): void {
     this.#parts.network.release(container.id);
+    this.#parts.volumes.release(container.id);
   }
 
   /** The script that makes the same container; its address and chosen ports are free ones, of which none is kept. */
@@ -117,7 +124,15 @@ export class Launcher {
     const connection = isBridged(record) ? network.preview(record.id, portsOf(record)) : undefined;
     const directory = join(runRoot, "explain", record.id.slice(0, 12));
     const { rootfs: mounts } = await rootfs.view(key, base, async (view) => scratchIn(directory, view));
+    const volumeFolders: string[] = [];
     const places = {
+      // Of a volume that isn't there yet, the script makes a folder of its own.
+      mounts: this.#parts.volumes.mountsOf(record).map((mount) => {
+        if (mount.kind !== "volume" || this.#parts.volumes.has(mount.name)) return mount;
+        const source = join(directory, "volumes", mount.name);
+        volumeFolders.push(source);
+        return { ...mount, source };
+      }),
       rootfs: mounts,
       runDirectory: directory,
       logDirectory: join(directory, "log"),
@@ -125,7 +140,7 @@ export class Launcher {
     };
     const program = await this.#plan(record, connection, places);
     const files = containerFileContents(containerFilesIn(directory), record, addressOf(connection, network, ""));
-    return explain(withScratch(program, { directory, rootfs: mounts }, files), {
+    return explain(withScratch(program, { directory, rootfs: mounts, folders: volumeFolders }, files), {
       id: record.id,
       name: record.name,
       image: record.image.reference,
@@ -139,7 +154,7 @@ export class Launcher {
   async #plan(
     record: ContainerRecord,
     connection: Connection | undefined,
-    places: Pick<PlanInput, "rootfs" | "runDirectory" | "logDirectory" | "staging">,
+    places: Pick<PlanInput, "mounts" | "rootfs" | "runDirectory" | "logDirectory" | "staging">,
   ): Promise<Program> {
     const { accounts, cgroups, facts } = this.#parts;
     const user = await accounts.userOf(record);
@@ -180,6 +195,18 @@ function portsOf({ config, exposedPorts }: ContainerRecord): readonly PublishedP
     };
   });
   return [...mapped, ...exposed.filter((port) => !isMapped(port))];
+}
+
+/** A folder of a volume that can't be had, in Docker's words. */
+function withSubpath(error: unknown, { mounts }: ContainerRecord): unknown {
+  if (!(error instanceof StepFailure) || error.op?.op !== "openTree" || error.op.path.startsWith("/")) return error;
+  const { path } = error.op;
+  const mount = volumesAmong(mounts).find(({ subpath }) => subpath !== undefined && posix.normalize(subpath) === path);
+  const why = error.errno === "ENOENT" ? "no such file or directory" : error.errno;
+  return new OnggiError("invalid", `cannot access path ${path} in volume ${mount?.name ?? ""}: ${why}`, {
+    hint: "volume-subpath names a folder that is there already, inside the volume.",
+    cause: error,
+  });
 }
 
 /** What the kernel means by refusing a limit, only the cgroup's own files tell. */

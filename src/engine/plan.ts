@@ -10,7 +10,7 @@ import { type ContainerFiles, containerFilesIn } from "./container-files.ts";
 import type { ContainerRecord } from "./container-record.ts";
 import { logFormat } from "./log-frames.ts";
 import { logPlaceOf, logSettings } from "./log-settings.ts";
-import type { ContainerAddress } from "./model.ts";
+import type { ContainerAddress, ContainerMount } from "./model.ts";
 import { specFor } from "./spec.ts";
 import type { ContainerDevice } from "./spec-resources.ts";
 import type { ResolvedUser } from "./user.ts";
@@ -19,6 +19,8 @@ import type { ResolvedUser } from "./user.ts";
 export interface PlanInput {
   readonly record: ContainerRecord;
   readonly user: ResolvedUser;
+  /** All that it mounts, with the places of volumes. */
+  readonly mounts: readonly ContainerMount[];
   readonly rootfs: readonly Mount[];
   readonly connection: Connection | undefined;
   /** The process of the container whose network is shared. */
@@ -44,7 +46,7 @@ export function planContainer(input: PlanInput, { cgroups, facts }: PlanParts): 
   const devices = input.devices;
   const spec = specFor({
     id,
-    config,
+    config: { ...config, mounts: input.mounts },
     settings: record,
     user,
     facts,

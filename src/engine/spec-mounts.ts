@@ -67,6 +67,10 @@ function userMount(mount: ContainerMount): SpecMount {
     // Docker's restrictions come first: a word of the user's such as `exec` takes one back.
     return { destination, type: "tmpfs", source: "tmpfs", options: ["noexec", "nosuid", "nodev", ...mount.options] };
   }
+  if (mount.kind === "volume") {
+    const folder = mount.subpath === undefined ? [] : [`X-mount.subdir=${posix.normalize(mount.subpath)}`];
+    return bind(mount.source ?? "", destination, ["rbind", mount.readonly ? "rro" : "rw", "rprivate", ...folder]);
+  }
   const access = mount.readonly ? (mount.recursive ? "rro" : "ro") : "rw";
   return bind(mount.source, destination, [mount.recursive ? "rbind" : "bind", access, mount.propagation ?? "rprivate"]);
 }

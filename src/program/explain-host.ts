@@ -16,6 +16,7 @@ function hostLines(op: Op): string[] {
     case "oomWatch":
     case "clone":
     case "open": // said where it is used
+    case "chdir": // for openTree
     case "openTree":
     case "mountAttributes":
     case "setns":

@@ -1,3 +1,4 @@
+import { posix } from "node:path";
 import { CLONE_NEWNET } from "./kernel.ts";
 import type { Op, Program, Slot } from "./op.ts";
 
@@ -22,10 +23,14 @@ export function slotsOf({ host, child }: Program): SlotTable {
   const trees = new Map<Slot, DetachedTree>();
   const hostSockets = new Set<Slot>();
   let isHostNetwork = true;
+  let directory = "/";
   for (const op of [...host, ...child]) {
     if (op.op === "open") paths.set(op.slot, op.path);
-    else if (op.op === "openTree") trees.set(op.slot, { source: op.path, recursive: op.recursive, changes: [] });
-    else if (op.op === "unshare" && (op.flags & CLONE_NEWNET) !== 0) isHostNetwork = false;
+    else if (op.op === "chdir") directory = op.path;
+    else if (op.op === "openTree") {
+      const source = op.path.startsWith("/") ? op.path : posix.join(directory, op.path);
+      trees.set(op.slot, { source, recursive: op.recursive, changes: [] });
+    } else if (op.op === "unshare" && (op.flags & CLONE_NEWNET) !== 0) isHostNetwork = false;
     else if (op.op === "netlinkSocket" && isHostNetwork) hostSockets.add(op.slot);
     else if (op.op === "mountAttributes" && op.slot !== undefined) {
       const tree = trees.get(op.slot);

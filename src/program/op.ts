@@ -136,7 +136,10 @@ export type Op =
         readonly target: string;
         readonly create?: "dir" | "file";
       }
-    /** open_tree(OPEN_TREE_CLONE): a detached copy of the mount at `path`, of all below it where `recursive`. */
+    /**
+     * open_tree(OPEN_TREE_CLONE): a detached copy of the mount at `path`, of all below it where `recursive`. A relative path is resolved like the
+     * targets above.
+     */
     | { readonly op: "openTree"; readonly slot: Slot; readonly path: string; readonly recursive: boolean }
     /** move_mount of a detached mount to `target`, made first where `create` says so (`like` = as the source is). */
     | {

@@ -68,9 +68,9 @@ describe("docker's client", { skip: hasDocker ? false : "there is no docker" }, 
   it("ends with 127, 126 and 125 for a program that isn't there, can't be run, and for other failures", async () => {
     assert.equal((await docker("run --rm host nope")).code, 127);
     assert.equal((await docker("run --rm host /etc/passwd")).code, 126);
-    const other = await docker("run --rm -v name:/x host true");
+    const other = await docker("run --rm --link other:name host true");
     assert.equal(other.code, 125);
-    assert.match(other.stderr, /volumes are not supported yet/);
+    assert.match(other.stderr, /Links \(--link\) is not supported/);
     const unknown = await docker("run --rm absent");
     assert.equal(unknown.code, 125);
     assert.match(unknown.stderr, /Unable to find image 'absent:latest' locally[\s\S]*pull access denied for absent/);

@@ -33,6 +33,8 @@ export interface MountOptions {
   readonly propagation: number;
   /** Attributes that reach all mounts below as well: `rro`, `rnosuid` … */
   readonly recursiveFlags: number;
+  /** A folder of the source that is to be mounted in its place: `X-mount.subdir=`, as mount(8) has it. */
+  readonly subdirectory?: string;
   /** What is the file system's own. */
   readonly data: readonly string[];
 }
@@ -77,11 +79,13 @@ export function parseMountOptions(options: readonly string[], type: string | und
   let flags = 0;
   let recursiveFlags = 0;
   let propagation = 0;
+  let subdirectory: string | undefined;
   const data: string[] = [];
   for (const option of options) {
     const base = option.startsWith("r") ? option.slice(1) : option;
     if (option === "bind") bind = "single";
     else if (option === "rbind") bind = "recursive";
+    else if (option.startsWith("X-mount.subdir=")) subdirectory = option.slice("X-mount.subdir=".length);
     else if (propagations[option] !== undefined) propagation = propagations[option];
     else if (propagations[base] !== undefined) propagation = propagations[base] | MS_REC;
     else if (set[option] !== undefined) flags |= set[option];
@@ -90,7 +94,7 @@ export function parseMountOptions(options: readonly string[], type: string | und
     else if (base !== option && clear[base] !== undefined) recursiveFlags &= ~clear[base];
     else data.push(option);
   }
-  return { bind, flags, propagation, recursiveFlags, data };
+  return { bind, flags, propagation, recursiveFlags, data, ...(subdirectory === undefined ? {} : { subdirectory }) };
 }
 
 const attributes: readonly (readonly [flag: number, attribute: number])[] = [

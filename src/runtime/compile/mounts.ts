@@ -113,7 +113,13 @@ function* openSource(slot: Slot, mount: SpecMount, options: MountOptions, host: 
   }
   if (mount.source === undefined) throw new OnggiError("invalid", `bind mount on ${mount.destination} has no source`);
   const recursive = options.bind === "recursive";
-  yield { op: "openTree", slot, path: mount.source, recursive };
+  if (options.subdirectory === undefined) yield { op: "openTree", slot, path: mount.source, recursive };
+  else {
+    // Found and taken in one step, from inside the source: whoever turns the folder into a link meanwhile stays inside.
+    yield { op: "chdir", path: mount.source };
+    yield { op: "openTree", slot, path: options.subdirectory, recursive };
+    yield { op: "chdir", path: "/" };
+  }
   if (!host.features.mountSetattr) return;
   const wanted = options.propagation === 0 ? MS_PRIVATE | MS_REC : options.propagation;
   const isDeep = recursive && (wanted & MS_REC) !== 0;

@@ -1,0 +1,563 @@
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, renameSync } from "node:fs";
+import { join } from "node:path";
+import { syncDirectory } from "../base/atomic-file.ts";
+import { isErrno } from "../base/errno.ts";
+import { OnggiError } from "../base/error.ts";
+import { Mutex } from "../base/mutex.ts";
+import type { Executor } from "../executor/executor.ts";
+import type { HostFacts } from "../runtime/compile/host-facts.ts";
+import { copyTree } from "../storage/copy-tree.ts";
+import { syncFileSystem } from "../storage/file-system.ts";
+import { imageMeans, SizedImages } from "../storage/sized-image.ts";
+import { treeUsage } from "../storage/tree-usage.ts";
+import type { ContainerRecord } from "./container-record.ts";
+import type { VolumesFace } from "./engine.ts";
+import type { Events } from "./events.ts";
+import type { ContainerMount, VolumeInfo, VolumeMount, VolumeRequest, VolumeSnapshotInfo } from "./model.ts";
+import type { Rootfs } from "./rootfs.ts";
+import { copyFromImage, copyPlaces } from "./volume-copy.ts";
+import { type FreezeParts, whileStill } from "./volume-freeze.ts";
+import { isMounted, mountVolume, type Perform, unmountVolume } from "./volume-mounter.ts";
+import { volumesAmong } from "./volume-mounts.ts";
+import { checkVolumeName, fitsOptions, type VolumeMeans, volumeMeans } from "./volume-options.ts";
+import { type VolumeRecord, VolumeStore } from "./volume-store.ts";
+
+/** Docker marks anonymous volumes with it, and clients look for it. */
+export const anonymousLabel = "com.docker.volume.anonymous";
+
+export interface VolumesParts extends FreezeParts {
+  readonly root: string;
+  readonly runRoot: string;
+  readonly executor: Executor;
+  readonly facts: HostFacts;
+  readonly rootfs: Rootfs;
+  readonly events: Events;
+  readonly perform: Perform;
+}
+
+/** The volumes of one data root. What is done to one volume is done one after the other. */
+export class Volumes implements VolumesFace {
+  readonly #parts: VolumesParts;
+  readonly #store: VolumeStore;
+  readonly #records = new Map<string, VolumeRecord>();
+  readonly #locks = new Map<string, Mutex>();
+  /** Containers that are being made: they count as users. */
+  readonly #making = new Map<string, ContainerRecord>();
+  /** What containers that run, or are being started, have. */
+  readonly #held = new Map<string, readonly VolumeMount[]>();
+  #sized: Promise<SizedImages> | undefined;
+  /** What opening had to mend, a sentence each. */
+  readonly repairs: string[] = [];
+
+  private constructor(parts: VolumesParts) {
+    this.#parts = parts;
+    this.#store = new VolumeStore(parts.root);
+    for (const path of Object.values(copyPlaces(parts.runRoot))) mkdirSync(path, { recursive: true, mode: 0o700 });
+  }
+
+  /** Takes in the volumes there are; {@link restore} follows when the containers are known. */
+  static async open(parts: VolumesParts): Promise<Volumes> {
+    const volumes = new Volumes(parts);
+    const { records, broken } = volumes.#store.load();
+    for (const record of records) volumes.#records.set(record.name, record);
+    for (const path of broken) volumes.repairs.push(`the record ${path} can't be read: its volume is left as it is`);
+    await volumes.#restoreSized();
+    for (const record of records) await volumes.#fillAgain(record);
+    return volumes;
+  }
+
+  /** Learns which containers run, and removes and unmounts what nobody has. */
+  async restore(): Promise<void> {
+    const { names } = this.#parts;
+    for (const container of names.all) {
+      const mounts = volumesAmong(container.record.mounts);
+      if (container.isRunning && mounts.length > 0) this.#held.set(container.id, mounts);
+    }
+    for (const record of [...this.#records.values()]) {
+      const { name, goesWith } = record;
+      if (goesWith !== undefined && !names.has(goesWith)) await this.#lock(name, () => this.#discard(record));
+      else if (means(record).kind === "mount") await this.#unmountIfIdle(name);
+    }
+  }
+
+  async create({ name = "", labels = {}, options = {} }: VolumeRequest): Promise<VolumeInfo> {
+    const isAnonymous = name === "";
+    const wanted = isAnonymous ? randomBytes(32).toString("hex") : name;
+    checkVolumeName(wanted);
+    volumeMeans(options);
+    return this.#lock(wanted, async () => {
+      const present = this.#records.get(wanted);
+      if (present !== undefined && !fitsOptions(options, present.options))
+        throw new OnggiError("conflict", `create ${wanted}: volume exists with other options`, {
+          hint: `Choose another name, or remove it first: onggi volume rm ${wanted}`,
+        });
+      const record = present ?? (await this.#make({ name: wanted, labels, options, anonymous: isAnonymous }));
+      return this.#info(record);
+    });
+  }
+
+  get(name: string): VolumeInfo {
+    return this.#info(this.#find(name));
+  }
+
+  list(): readonly VolumeInfo[] {
+    return [...this.#records.values()].map((record) => this.#info(record)).sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  async remove(name: string, { force = false }: { readonly force?: boolean } = {}): Promise<void> {
+    if (force && !this.#records.has(name)) return;
+    this.#find(name);
+    await this.#lock(name, async () => {
+      const record = this.#find(name);
+      const users = this.#usersOf(name);
+      if (users.length > 0)
+        throw new OnggiError("in_use", `remove ${name}: volume is in use - [${users.join(", ")}]`, {
+          hint: "Remove those containers first.",
+        });
+      await this.#discard(record);
+    });
+  }
+
+  async prune(
+    accept: (info: VolumeInfo) => boolean,
+  ): Promise<{ readonly names: readonly string[]; readonly bytes: number }> {
+    const names: string[] = [];
+    let bytes = 0;
+    for (const { name, users, ...rest } of this.list()) {
+      if (users.length > 0 || !accept({ name, users, ...rest })) continue;
+      await this.#lock(name, async () => {
+        const record = this.#records.get(name);
+        if (record === undefined || this.#usersOf(name).length > 0) return;
+        bytes += await this.size(name);
+        await this.#discard(record);
+        names.push(name);
+      });
+    }
+    this.#parts.events.emit("volume", "prune", "", { reclaimed: String(bytes) });
+    return { names, bytes };
+  }
+
+  async size(name: string): Promise<number> {
+    const record = this.#find(name);
+    // What is mounted from elsewhere takes no room here.
+    return means(record).kind === "mount" ? 0 : (await treeUsage(this.#data(record))).bytes;
+  }
+
+  async snapshot(name: string, snapshot?: string): Promise<VolumeSnapshotInfo> {
+    this.#find(name);
+    if (snapshot !== undefined) checkVolumeName(snapshot.padEnd(2, "_"));
+    return this.#lock(name, async () => {
+      const record = this.#copyable(name);
+      const taken = this.#store.snapshots(name).map((one) => one.name);
+      const chosen = snapshot ?? freeNumber(taken);
+      if (taken.includes(chosen))
+        throw new OnggiError("conflict", `volume ${name} has a snapshot ${chosen} already`, {
+          hint: `Choose another name, or remove it: onggi volume snapshot rm ${name} ${chosen}`,
+        });
+      const made = { format: 1, name: chosen, createdAtMs: Date.now() } as const;
+      await this.#store.createSnapshot(name, made, (data) => this.#copyFrozen(record, data));
+      return { volume: name, name: chosen, createdAtMs: made.createdAtMs };
+    });
+  }
+
+  snapshots(name: string): readonly VolumeSnapshotInfo[] {
+    this.#find(name);
+    return this.#store
+      .snapshots(name)
+      .map((one) => ({ volume: name, name: one.name, createdAtMs: one.createdAtMs }))
+      .sort((a, b) => a.createdAtMs - b.createdAtMs);
+  }
+
+  async removeSnapshot(name: string, snapshot: string): Promise<void> {
+    this.#find(name);
+    await this.#lock(name, async () => {
+      this.#snapshotData(name, snapshot);
+      await this.#store.removeSnapshot(name, snapshot);
+    });
+  }
+
+  async rollback(name: string, snapshot: string): Promise<void> {
+    this.#find(name);
+    await this.#lock(name, async () => {
+      const record = this.#copyable(name);
+      const source = this.#snapshotData(name, snapshot);
+      const running = this.#holdersOf(name);
+      if (running.length > 0)
+        throw new OnggiError("in_use", `volume ${name} is in use by running containers: ${running.join(", ")}`, {
+          hint: "Stop them first: what a container has mounted can't be put back under it.",
+        });
+      if (means(record).kind === "sized") {
+        await this.#setRecord({ ...record, filling: { snapshot } });
+        await this.#fillAgain(this.#find(name));
+      } else {
+        this.#store.discardFill(name);
+        await copyTree(source, this.#store.fill(name));
+        await syncFileSystem(this.#store.fill(name));
+        await this.#store.replaceData(name);
+      }
+    });
+  }
+
+  async clone(name: string, clone: string, { from }: { readonly from?: string } = {}): Promise<VolumeInfo> {
+    checkVolumeName(clone);
+    this.#find(name);
+    const refuse = () => {
+      if (this.#records.has(clone)) throw new OnggiError("conflict", `create ${clone}: volume exists already`);
+    };
+    refuse();
+    return this.#lock(clone, async () => {
+      refuse();
+      return this.#lock(name, async () => {
+        const source = this.#copyable(name);
+        const { labels, options } = source;
+        const fill =
+          from === undefined
+            ? (data: string) => this.#copyFrozen(source, data)
+            : (data: string) => copySynced(this.#snapshotData(name, from), data);
+        if (from !== undefined) this.#snapshotData(name, from);
+        return this.#info(await this.#make({ name: clone, labels, options, anonymous: false }, fill));
+      });
+    });
+  }
+
+  /** Counts a container that is being made among the users of its volumes, until the function it returns is called. */
+  hold(record: ContainerRecord): () => void {
+    this.#making.set(record.id, record);
+    return () => this.#making.delete(record.id);
+  }
+
+  /** Makes the volumes that a new container names and that aren't there, and fills those that are empty with what its image has. */
+  async prepare(record: ContainerRecord): Promise<void> {
+    for (const mount of volumesAmong(record.mounts)) {
+      await this.#lock(mount.name, async () => {
+        const volume = await this.#ensure(record, mount);
+        if (means(volume).kind !== "mount") await this.#populate(volume, mount, record);
+      });
+    }
+  }
+
+  /** Sees to it that a container's volumes are there, before it starts. {@link release} takes that back. */
+  async acquire(record: ContainerRecord): Promise<void> {
+    const mounts = volumesAmong(record.mounts);
+    if (mounts.length === 0) return;
+    this.#held.set(record.id, []);
+    for (const mount of mounts) {
+      await this.#lock(mount.name, async () => {
+        const volume = await this.#ensure(record, mount);
+        const how = means(volume);
+        if (how.kind === "mount") await mountVolume(volume.name, how, this.#data(volume), this.#parts.perform);
+        if (record.last.startedAtMs === 0) await this.#populate(volume, mount, record);
+        this.#held.set(record.id, [...(this.#held.get(record.id) ?? []), mount]);
+      });
+      this.#parts.events.emit("volume", "mount", mount.name, {
+        container: record.id,
+        destination: mount.target,
+        driver: "local",
+        propagation: "",
+        "read/write": String(!mount.readonly),
+      });
+    }
+  }
+
+  /** A container runs no more. */
+  release(id: string): void {
+    const mounts = this.#held.get(id) ?? [];
+    this.#held.delete(id);
+    for (const { name } of mounts) {
+      this.#parts.events.emit("volume", "unmount", name, { container: id, driver: "local" });
+      const record = this.#records.get(name);
+      if (record !== undefined && means(record).kind === "mount") void this.#unmountIfIdle(name).catch(() => {});
+    }
+  }
+
+  /** Removes the anonymous volumes of a container that goes, unless another has them. */
+  async discardAnonymous(record: ContainerRecord): Promise<void> {
+    for (const { name, anonymous } of volumesAmong(record.mounts)) {
+      if (anonymous !== true) continue;
+      await this.#lock(name, async () => {
+        const volume = this.#records.get(name);
+        if (volume?.anonymous !== true || this.#usersOf(name).some((id) => id !== record.id)) return;
+        await this.#discard(volume);
+      });
+    }
+  }
+
+  /** A container's mounts, with the places of its volumes. */
+  mountsOf({ mounts, config }: ContainerRecord): readonly ContainerMount[] {
+    return (mounts ?? config.mounts ?? []).map((mount) =>
+      mount.kind === "volume" ? { ...mount, source: this.#source(mount.name) } : mount,
+    );
+  }
+
+  has(name: string): boolean {
+    return this.#records.has(name);
+  }
+
+  async close(): Promise<void> {
+    await this.#store.close();
+    await (await this.#sized)?.close();
+  }
+
+  #source(name: string): string {
+    const record = this.#records.get(name);
+    return record === undefined ? this.#store.data(name) : this.#data(record);
+  }
+
+  #data(record: VolumeRecord): string {
+    return means(record).kind === "sized"
+      ? join(this.#sizedDirectory, sizedId(record.name))
+      : this.#store.data(record.name);
+  }
+
+  #find(name: string): VolumeRecord {
+    const record = this.#records.get(name);
+    if (record === undefined)
+      throw new OnggiError("not_found", `get ${name}: no such volume`, {
+        hint: "onggi volume ls lists all there are.",
+      });
+    return record;
+  }
+
+  #info(record: VolumeRecord): VolumeInfo {
+    const { name, createdAtMs, options, anonymous } = record;
+    const labels = anonymous ? { [anonymousLabel]: "", ...record.labels } : record.labels;
+    const users = this.#usersOf(name);
+    return { name, mountpoint: this.#data(record), createdAtMs, labels, options, anonymous, users };
+  }
+
+  /** Ids of the containers that have it, those among them that are being made. */
+  #usersOf(name: string): readonly string[] {
+    const records = [...[...this.#parts.names.all].map(({ record }) => record), ...this.#making.values()];
+    const users = records.filter(({ mounts }) => volumesAmong(mounts).some((mount) => mount.name === name));
+    return [...new Set(users.map(({ id }) => id))];
+  }
+
+  /** Ids of the containers that run with it. */
+  #holdersOf(name: string): readonly string[] {
+    return [...this.#held].filter(([, mounts]) => mounts.some((mount) => mount.name === name)).map(([id]) => id);
+  }
+
+  #lock<T>(name: string, work: () => Promise<T>): Promise<T> {
+    let lock = this.#locks.get(name);
+    if (lock === undefined) {
+      lock = new Mutex();
+      this.#locks.set(name, lock);
+    }
+    return lock.run(work);
+  }
+
+  async #ensure(container: ContainerRecord, mount: VolumeMount): Promise<VolumeRecord> {
+    const present = this.#records.get(mount.name);
+    const { name, labels = {}, options = {}, anonymous = false } = mount;
+    if (present !== undefined) {
+      if (fitsOptions(options, present.options)) return present;
+      throw new OnggiError("conflict", `create ${name}: volume exists with other options`);
+    }
+    const goesWith = anonymous && container.config.autoRemove === true ? { goesWith: container.id } : {};
+    return this.#make({ name, labels, options, anonymous, ...goesWith });
+  }
+
+  /** Makes a volume under its lock. */
+  async #make(
+    wanted: Omit<VolumeRecord, "format" | "createdAtMs">,
+    fill?: (data: string) => Promise<void>,
+  ): Promise<VolumeRecord> {
+    const record: VolumeRecord = { format: 1, createdAtMs: Date.now(), ...wanted };
+    const { name } = record;
+    const how = means(record);
+    if (how.kind === "sized") {
+      const { kind: _kind, ...limit } = how;
+      const images = await this.#sizedImages();
+      try {
+        // The record comes last: a file system without one is swept at the next start.
+        await images.create(sizedId(name), limit, { durable: true });
+        await fill?.(this.#data(record));
+        await this.#store.create(record);
+      } catch (error) {
+        await this.#discardSized(name);
+        throw error;
+      }
+    } else {
+      await this.#store.create(record, fill);
+    }
+    this.#records.set(name, record);
+    this.#parts.events.emit("volume", "create", name, { driver: "local" });
+    return record;
+  }
+
+  async #discard(record: VolumeRecord): Promise<void> {
+    const { name } = record;
+    const { kind } = means(record);
+    if (kind === "mount") await unmountVolume(this.#data(record), this.#parts.perform);
+    await this.#store.remove(name);
+    this.#records.delete(name);
+    this.#locks.delete(name);
+    if (kind === "sized") await this.#discardSized(name);
+    this.#parts.events.emit("volume", "destroy", name, { driver: "local" });
+  }
+
+  async #setRecord(record: VolumeRecord): Promise<void> {
+    await this.#store.save(record);
+    this.#records.set(record.name, record);
+  }
+
+  /**
+   * Gives an empty volume what the image has at its path. The copy is put together beside the volume and takes its place whole; on a file system
+   * of its own it is made in place, with a mark in the record until it is done. Nothing is done while a container runs with the volume: what
+   * that does to the folder meanwhile could lead the copy astray.
+   */
+  async #populate(volume: VolumeRecord, mount: VolumeMount, container: ContainerRecord): Promise<void> {
+    const { chainId } = container.image;
+    if (!mount.copy || mount.subpath !== undefined || chainId === undefined) return;
+    const data = this.#data(volume);
+    if (readdirSync(data).length > 0 || this.#holdersOf(volume.name).some((id) => id !== container.id)) return;
+    const { rootfs, runRoot } = this.#parts;
+    const copy = (to: string) =>
+      rootfs.view(`volume-${container.id}`, chainId, (mounts) =>
+        copyFromImage({ ...this.#parts, ...copyPlaces(runRoot) }, mounts, mount.target, to),
+      );
+    if (means(volume).kind === "directory") {
+      const isSafe = volume.goesWith === undefined;
+      await this.#fillBeside(volume.name, copy, isSafe);
+      return;
+    }
+    if (means(volume).kind === "sized") await this.#setRecord({ ...volume, filling: {} });
+    await copy(data);
+    await syncFileSystem(data);
+    if (means(volume).kind === "sized") await this.#setRecord(volume);
+  }
+
+  async #fillBeside(name: string, copy: (to: string) => Promise<boolean>, isSafe: boolean): Promise<void> {
+    const fill = this.#store.fill(name);
+    this.#store.discardFill(name);
+    mkdirSync(fill, { mode: 0o755 });
+    try {
+      if (!(await copy(fill))) return;
+      if (isSafe && readdirSync(fill).length > 0) await syncFileSystem(fill);
+      // Takes the place of an empty folder at once, and of no other.
+      renameSync(fill, this.#store.data(name));
+      if (isSafe) await syncDirectory(this.#store.place(name));
+    } catch (error) {
+      if (!isErrno(error, "ENOTEMPTY")) throw error;
+    } finally {
+      this.#store.discardFill(name);
+    }
+  }
+
+  /** Does over what a crash cut off, in a volume that is filled in place. */
+  async #fillAgain(record: VolumeRecord): Promise<void> {
+    const { filling, ...whole } = record;
+    if (filling === undefined) return;
+    const data = this.#data(record);
+    await this.#store.clear(data);
+    if (filling.snapshot !== undefined) await copySynced(this.#snapshotData(record.name, filling.snapshot), data);
+    await this.#setRecord(whole);
+  }
+
+  async #copyFrozen(record: VolumeRecord, to: string): Promise<void> {
+    const writers = [...this.#held]
+      .filter(([, mounts]) => mounts.some((mount) => mount.name === record.name && !mount.readonly))
+      .map(([id]) => id);
+    await whileStill(this.#parts, writers, () => copyTree(this.#data(record), to));
+    await syncFileSystem(to);
+  }
+
+  #copyable(name: string): VolumeRecord {
+    const record = this.#find(name);
+    if (means(record).kind !== "mount") return record;
+    throw new OnggiError("unsupported", `volume ${name} is mounted from elsewhere (${record.options.type})`, {
+      hint: "Snapshots and clones are of volumes whose data lies in Onggi's data root.",
+    });
+  }
+
+  #snapshotData(name: string, snapshot: string): string {
+    const isThere = this.#store.snapshots(name).some((one) => one.name === snapshot);
+    if (isThere) return join(this.#store.snapshot(name, snapshot), "data");
+    throw new OnggiError("not_found", `volume ${name} has no snapshot ${snapshot}`, {
+      hint: `onggi volume snapshot ls ${name} lists all there are.`,
+    });
+  }
+
+  async #unmountIfIdle(name: string): Promise<void> {
+    await this.#lock(name, async () => {
+      const record = this.#records.get(name);
+      if (record === undefined || this.#holdersOf(name).length > 0) return;
+      if (isMounted(this.#data(record))) await unmountVolume(this.#data(record), this.#parts.perform);
+    });
+  }
+
+  get #sizedDirectory(): string {
+    return join(this.#store.directory, ".sized");
+  }
+
+  #sizedImages(): Promise<SizedImages> {
+    if (this.#sized === undefined) {
+      if (imageMeans() === "none")
+        throw new OnggiError(
+          "unsupported",
+          "a volume of a certain size needs mke2fs and loop devices, which this host lacks",
+          {
+            hint: "Install e2fsprogs and load the kernel's module loop, or leave the size out.",
+          },
+        );
+      mkdirSync(this.#sizedDirectory, { recursive: true, mode: 0o711 });
+      this.#sized = SizedImages.open(this.#sizedDirectory, { perform: (ops) => this.#parts.perform(ops) });
+      this.#sized.catch(() => {
+        this.#sized = undefined;
+      });
+    }
+    return this.#sized;
+  }
+
+  async #restoreSized(): Promise<void> {
+    const files = join(this.#sizedDirectory, "images");
+    if (!existsSync(files) || readdirSync(files).length === 0) return;
+    const known = new Set([...this.#records.values()].map(({ name }) => sizedId(name)));
+    const images = await this.#sizedImages();
+    for (const file of readdirSync(files)) {
+      const id = file.replace(/\.img$/, "");
+      if (images.has(id) && !known.has(id)) await this.#discardSized(id.slice(sizedId("").length));
+      else if (images.has(id)) reportBroken(images, id, this.repairs);
+    }
+  }
+
+  async #discardSized(name: string): Promise<void> {
+    const id = sizedId(name);
+    const trash = this.#store.trash.name(id);
+    const images = await this.#sizedImages();
+    if (images.has(id)) await images.discard(id, trash);
+    const place = join(this.#sizedDirectory, id);
+    if (existsSync(place)) renameSync(place, trash);
+    this.#store.trash.added();
+  }
+}
+
+function means(record: VolumeRecord): VolumeMeans {
+  return volumeMeans(record.options);
+}
+
+/** The file system of a sized volume: a name that none of the folder's own has. */
+function sizedId(name: string): string {
+  return `data-${name}`;
+}
+
+function reportBroken(images: SizedImages, id: string, repairs: string[]): void {
+  try {
+    images.check(id);
+  } catch (error) {
+    repairs.push(error instanceof Error ? error.message : String(error));
+  }
+}
+
+async function copySynced(from: string, to: string): Promise<void> {
+  await copyTree(from, to);
+  await syncFileSystem(to);
+}
+
+/** `1`, `2`, …: the first that is free. */
+function freeNumber(taken: readonly string[]): string {
+  let number = taken.length + 1;
+  while (taken.includes(String(number))) number++;
+  return String(number);
+}
