@@ -3,11 +3,13 @@ import { containerRoutes } from "./containers.ts";
 import { eventRoutes } from "./events.ts";
 import { execRoutes } from "./execs.ts";
 import { explainRoutes } from "./explain.ts";
+import { forkRoutes } from "./fork.ts";
 import { imageTransferRoutes } from "./image-transfer.ts";
 import { imageRoutes } from "./images.ts";
 import { loginRoutes } from "./login.ts";
 import { networkRoutes } from "./networks.ts";
 import type { Route } from "./route.ts";
+import { snapshotRoutes } from "./snapshots.ts";
 import { statsRoutes } from "./stats.ts";
 import { systemRoutes } from "./system.ts";
 import { unsupportedRoutes } from "./unsupported.ts";
@@ -26,6 +28,8 @@ export const routes: readonly Route[] = [
   ...networkRoutes,
   ...eventRoutes,
   ...explainRoutes,
+  ...snapshotRoutes,
+  ...forkRoutes,
   ...volumeRoutes,
   ...unsupportedRoutes,
 ];

@@ -516,6 +516,88 @@ export interface FromHostRequest {
   readonly programs?: readonly string[];
 }
 
+// ---- snapshots, forks, rollbacks
+
+/** Body of `POST /onggi/v1/containers/:id/snapshots`. */
+export interface SnapshotCreateRequest {
+  /** Default: the time. */
+  readonly name?: string;
+  /** Of the container's snapshots that were made with such a rule, so many stay. */
+  readonly keep?: number;
+  /** Of those, older ones go. */
+  readonly keepForMs?: number;
+}
+
+export interface SnapshotCreateResponse {
+  readonly snapshot: SnapshotBody;
+  /** `CONTAINER@NAME` of those that the rule removed. */
+  readonly removed: readonly string[];
+}
+
+/** `GET /onggi/v1/snapshots/:key`, and one of `GET /onggi/v1/snapshots?container=&filters=`. */
+export interface SnapshotBody {
+  readonly id: string;
+  readonly name: string;
+  /** `CONTAINER@NAME` */
+  readonly reference: string;
+  readonly container: { readonly id: string; readonly name: string; readonly exists: boolean };
+  readonly image: { readonly id: string; readonly reference: string };
+  readonly created: string;
+  /** Made with a rule what to keep. */
+  readonly limited: boolean;
+  /** Names of the containers that stand on it. */
+  readonly usedBy: readonly string[];
+  readonly sizeBytes: number;
+}
+
+/** One of `GET /onggi/v1/tree`. */
+export interface TreeNodeBody {
+  readonly kind: "image" | "snapshot" | "base" | "container";
+  readonly id: string;
+  readonly name: string;
+  readonly sizeBytes: number;
+  readonly status: string;
+  readonly children: readonly TreeNodeBody[];
+}
+
+/** Body of `POST /onggi/v1/containers/:id/fork`, and of `POST /onggi/v1/fork`, which needs `from`. */
+export interface ForkRequest {
+  readonly count?: number;
+  readonly names?: readonly string[];
+  /** A snapshot. */
+  readonly from?: string;
+  /** False: they are only made. */
+  readonly start?: boolean;
+}
+
+export interface ForkResponse {
+  readonly forks: readonly {
+    readonly id: string;
+    readonly name: string;
+    readonly address: string;
+    readonly movedPorts: readonly {
+      readonly containerPort: number;
+      readonly protocol: string;
+      /** 0 while it doesn't run. */
+      readonly hostPort: number;
+      readonly insteadOf: number;
+    }[];
+  }[];
+}
+
+/** Body of `POST /onggi/v1/containers/:id/rollback`. */
+export interface RollbackRequest {
+  readonly snapshot: string;
+  /** True: what the container holds now isn't kept. */
+  readonly discard?: boolean;
+  readonly timeoutSeconds?: number;
+}
+
+export interface RollbackResponse {
+  readonly before: SnapshotBody | null;
+  readonly restarted: boolean;
+}
+
 // ---- networks
 
 export interface NetworkBody {

@@ -52,12 +52,20 @@ const containerPrune: Loader = async () => (await import("./prune.ts")).containe
 const imagePrune: Loader = async () => (await import("./prune.ts")).imagePrune;
 const volumeClone: Loader = async () => (await import("./volume-snapshot.ts")).volumeClone;
 const volumeCreate: Loader = async () => (await import("./volume.ts")).volumeCreate;
-const volumeInspect: Loader = async () => (await import("./volume.ts")).volumeInspect;
+const volumeInspect: Loader = async () => (await import("./inspect.ts")).volumeInspect;
 const volumeLs: Loader = async () => (await import("./volume.ts")).volumeLs;
 const volumePrune: Loader = async () => (await import("./volume.ts")).volumePrune;
 const volumeRm: Loader = async () => (await import("./volume.ts")).volumeRm;
 const volumeSnapshot: Loader = async () => (await import("./volume-snapshot.ts")).volumeSnapshot;
 const systemPrune: Loader = async () => (await import("./prune.ts")).systemPrune;
+
+const snapshotCreate: Loader = async () => (await import("./snapshot-create.ts")).snapshotCreate;
+const snapshotLs: Loader = async () => (await import("./snapshot-ls.ts")).snapshotLs;
+const snapshotRm: Loader = async () => (await import("./snapshot-rm.ts")).snapshotRm;
+const snapshotInspect: Loader = async () => (await import("./snapshot-inspect.ts")).snapshotInspect;
+const snapshotTree: Loader = async () => (await import("./snapshot-tree.ts")).snapshotTree;
+const fork: Loader = async () => (await import("./fork.ts")).fork;
+const rollback: Loader = async () => (await import("./rollback.ts")).rollback;
 
 /** The commands that stand alone, in the order in which help shows them. */
 export const commands: Readonly<Record<string, Entry>> = {
@@ -69,6 +77,8 @@ export const commands: Readonly<Record<string, Entry>> = {
   rm: { section: "common", load: rm },
   images: { section: "common", load: images },
   explain: { section: "common", load: explain },
+  fork: { section: "common", load: fork },
+  rollback: { section: "common", load: rollback },
   attach: { section: "container", load: attach },
   create: { section: "container", load: create },
   kill: { section: "container", load: kill },
@@ -160,6 +170,11 @@ export const groups: Readonly<Record<string, Group>> = {
       rm: volumeRm,
       snapshot: volumeSnapshot,
     },
+    aliases: { list: "ls", remove: "rm" },
+  },
+  snapshot: {
+    summary: "Manage snapshots of containers",
+    commands: { create: snapshotCreate, inspect: snapshotInspect, ls: snapshotLs, rm: snapshotRm, tree: snapshotTree },
     aliases: { list: "ls", remove: "rm" },
   },
   system: { summary: "Manage Onggi", commands: { events, info, prune: systemPrune }, aliases: {} },

@@ -42,10 +42,12 @@ export interface Progress {
   readonly stream?: string;
 }
 
-/** A container that uses an image. */
+/** A container that uses an image, or a snapshot of one. */
 export interface ImageUser {
   readonly id: string;
   readonly running: boolean;
+  /** `CONTAINER@NAME` of a snapshot. */
+  readonly snapshot?: string;
 }
 
 export function imageInfo(image: StoredImage, references: readonly Reference[], containers: number): ImageInfo {

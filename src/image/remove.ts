@@ -88,8 +88,10 @@ function refuseLastName({ store }: ImageParts, image: StoredImage, reference: Re
   throw new OnggiError(
     "in_use",
     `conflict: unable to remove repository reference "${familiarReference(reference)}" (must force) - ` +
-      `container ${shortId(user.id)} is using its referenced image ${shortId(image.id)}`,
-    { hint: "Remove the container first, or force it: the image then stays without a name." },
+      `${nameOf(user)} is using its referenced image ${shortId(image.id)}`,
+    {
+      hint: `Remove the ${user.snapshot === undefined ? "container" : "snapshot"} first, or force it: the image then stays without a name.`,
+    },
   );
 }
 
@@ -128,9 +130,14 @@ function checkUse(
   }
   const [stopped] = users;
   if (stopped !== undefined) {
-    const reason = `image is being used by stopped container ${shortId(stopped.id)}`;
-    throw refuse("must be forced", reason, "Remove the container first, or force it.");
+    const isSnapshot = stopped.snapshot !== undefined;
+    const reason = `image is being used by ${isSnapshot ? "" : "stopped "}${nameOf(stopped)}`;
+    throw refuse("must be forced", reason, `Remove the ${isSnapshot ? "snapshot" : "container"} first, or force it.`);
   }
+}
+
+function nameOf({ id, snapshot }: ImageUser): string {
+  return snapshot === undefined ? `container ${shortId(id)}` : `snapshot ${snapshot}`;
 }
 
 /** At most one tag, with digests of the same repository. */

@@ -28,6 +28,8 @@ import type {
   Progress,
 } from "../../engine/model.ts";
 import { OutputHub } from "../../engine/output-hub.ts";
+import type { Fork, ForkOptions, Rollback } from "../../engine/snapshot-model.ts";
+import { FakeSnapshots } from "./fake-snapshots.ts";
 import { FakeStorage } from "./fake-storage.ts";
 import { FakeVolumes } from "./fake-volumes.ts";
 
@@ -79,12 +81,22 @@ export class FakeEngine implements EngineFace {
   readonly containers: FakeContainers;
   readonly networks: NetworksFace;
   readonly volumes = new FakeVolumes();
+  readonly snapshots = new FakeSnapshots();
   readonly storage = new FakeStorage();
 
   constructor(images: readonly ImageInfo[] = [anImage()]) {
     this.images = new FakeImages(images);
     this.containers = new FakeContainers(this.images, this.events);
     this.networks = new FakeNetworks();
+  }
+
+  /** Forks of nobody: named as asked. */
+  async fork(_container: string | undefined, { names = [] }: ForkOptions = {}): Promise<readonly Fork[]> {
+    return names.map((name) => ({ id: "f".repeat(64), name, address: "", movedPorts: [] }));
+  }
+
+  async rollback(_container: string, snapshot: string): Promise<Rollback> {
+    return { before: this.snapshots.get(snapshot), restarted: true };
   }
 
   async info(): Promise<HostInfo> {

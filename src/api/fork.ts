@@ -1,0 +1,34 @@
+import type { EngineFace } from "../engine/engine.ts";
+import type { Call } from "./route.ts";
+import { type Route, route } from "./route.ts";
+import { snapshotBody } from "./snapshots.ts";
+import type { ForkRequest, ForkResponse, RollbackRequest, RollbackResponse } from "./wire.ts";
+
+/** Containers that go on from another's files, and containers that go back: Onggi's own paths. */
+export const forkRoutes: readonly Route[] = [
+  route("POST /onggi/v1/containers/:id/fork", (engine, call) => fork(engine, call.params.id, call)),
+
+  /** Of a snapshot whose container may be gone. */
+  route("POST /onggi/v1/fork", (engine, call) => fork(engine, undefined, call)),
+
+  route("POST /onggi/v1/containers/:id/rollback", async (engine, call) => {
+    const { snapshot = "", discard, timeoutSeconds } = await call.json<RollbackRequest>();
+    const { before, restarted } = await engine.rollback(call.params.id, snapshot, {
+      ...(discard === undefined ? {} : { discard }),
+      ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
+    });
+    const body = before === undefined ? null : await snapshotBody(engine, before);
+    return { json: { before: body, restarted } satisfies RollbackResponse };
+  }),
+];
+
+async function fork(engine: EngineFace, container: string | undefined, call: Call) {
+  const { count, names, from, start } = await call.json<ForkRequest>();
+  const forks = await engine.fork(container, {
+    ...(count === undefined ? {} : { count }),
+    ...(names === undefined ? {} : { names }),
+    ...(from === undefined || from === "" ? {} : { from }),
+    ...(start === undefined ? {} : { start }),
+  });
+  return { status: 201, json: { forks } satisfies ForkResponse };
+}
