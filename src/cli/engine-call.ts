@@ -13,6 +13,11 @@ export function imagePath(key: string, verb = ""): string {
   return `/images/${key.split("/").map(encodeURIComponent).join("/")}${verb === "" ? "" : `/${verb}`}`;
 }
 
+/** The path of one volume's resource. */
+export function volumePath(name: string): string {
+  return `/volumes/${encodeURIComponent(name)}`;
+}
+
 /**
  * Does the same to each argument, all at a time; prints what comes of it, in order, and goes on where one fails.
  *

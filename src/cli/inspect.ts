@@ -48,10 +48,16 @@ export const imageInspect = command({
   },
 });
 
-/** For `volume inspect`. */
-export async function inspectVolumes(context: InspectContext, wanted: string | undefined): Promise<number> {
-  return await inspectAll(context, wanted, false, ["volume"]);
-}
+export const volumeInspect = command({
+  name: "inspect",
+  summary: "Display detailed information on one or more volumes",
+  args: "VOLUME [VOLUME...]",
+  arity: [1, Number.POSITIVE_INFINITY],
+  flags: { format },
+  async run(context) {
+    return await inspectAll(context, context.flags.format, false, ["volume"]);
+  },
+});
 
 function kindsOf(type: string | undefined): readonly Kind[] {
   if (type === undefined || type === "") return ["container", "image", "network", "volume"];

@@ -1,6 +1,7 @@
 import type { ContainersPruneResponse, ImagesPruneResponse } from "../api/wire.ts";
 import type { Client } from "./client.ts";
-import { type Context, command } from "./command.ts";
+import { command } from "./command.ts";
+import { confirm } from "./confirm.ts";
 import { filterQuery } from "./filters.ts";
 import { flag } from "./flag.ts";
 import { decimalSize } from "./humanize.ts";
@@ -92,24 +93,4 @@ async function pruneImages(
   );
   if (lines.length > 0) print(["Deleted Images:", ...lines, ""].join("\n"));
   return SpaceReclaimed;
-}
-
-export async function confirm(
-  { io, print }: Pick<Context<object>, "io" | "print">,
-  what: readonly string[],
-): Promise<boolean> {
-  print(`WARNING! This will remove:\n${what.map((one) => `  - ${one}\n`).join("")}`);
-  const { createInterface } = await import("node:readline/promises");
-  const lines = createInterface({ input: io.stdin, output: io.stdout });
-  try {
-    return await new Promise<boolean>((resolve) => {
-      lines.once("close", () => resolve(false));
-      lines.question("Are you sure you want to continue? [y/N] ").then(
-        (answer) => resolve(/^y(es)?$/i.test(answer.trim())),
-        () => resolve(false),
-      );
-    });
-  } finally {
-    lines.close();
-  }
 }

@@ -1,10 +1,10 @@
 import type { VolumeBody, VolumeSnapshotBody } from "../api/wire.ts";
 import { type Context, command } from "./command.ts";
+import { volumePath } from "./engine-call.ts";
 import { Exit } from "./exit.ts";
 import { flag } from "./flag.ts";
 import { formatList, type ListFormat } from "./format.ts";
 import { ago } from "./humanize.ts";
-import { volumePath } from "./volume.ts";
 
 export const volumeSnapshot = command({
   name: "snapshot",

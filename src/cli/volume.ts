@@ -1,12 +1,11 @@
 import type { VolumeBody, VolumesList } from "../api/wire.ts";
 import { command } from "./command.ts";
-import { forEach } from "./engine-call.ts";
+import { confirm } from "./confirm.ts";
+import { forEach, volumePath } from "./engine-call.ts";
 import { filterQuery } from "./filters.ts";
 import { flag } from "./flag.ts";
 import { formatList, type ListFormat } from "./format.ts";
 import { decimalSize } from "./humanize.ts";
-import { inspectVolumes } from "./inspect.ts";
-import { confirm } from "./prune.ts";
 import { pruneVolumes } from "./volume-prune.ts";
 
 export const volumeCreate = command({
@@ -63,17 +62,6 @@ export const volumeLs = command({
   },
 });
 
-export const volumeInspect = command({
-  name: "inspect",
-  summary: "Display detailed information on one or more volumes",
-  args: "VOLUME [VOLUME...]",
-  arity: [1, Number.POSITIVE_INFINITY],
-  flags: { format: flag.string({ short: "f", help: "Print as 'json' or by a Go template" }) },
-  async run(context) {
-    return await inspectVolumes(context, context.flags.format);
-  },
-});
-
 export const volumeRm = command({
   name: "rm",
   summary: "Remove one or more volumes",
@@ -114,10 +102,6 @@ export const volumePrune = command({
     return 0;
   },
 });
-
-export function volumePath(name: string): string {
-  return `/volumes/${encodeURIComponent(name)}`;
-}
 
 /** The columns of a list of volumes; what only swarm's volumes have is said as Docker says it. */
 export const volumeList: ListFormat<VolumeBody> = {
