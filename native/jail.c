@@ -96,8 +96,8 @@ int jail_place(struct context *context, struct op *op) {
       return jail_enter(context, &op->field[1].text);
     case OP_remove:
       if (jail_enter(context, &op->field[0].text) != 0) return -1;
-      /* The folder that is entered may be among what goes. */
-      is_entered = false;
+      /* The folder that is entered may be among what goes, but where only a file may. */
+      if (op->field[1].number != 2) is_entered = false;
       return 0;
     case OP_link: case OP_rename:
       if (place_from(context, &op->field[0].text) != 0 || jail_enter(context, &op->field[1].text) != 0) return -1;

@@ -1,5 +1,6 @@
 /* ops_descriptor.c - descriptors that live across steps */
 #define _GNU_SOURCE
+#include "jail.h"
 #include "op.h"
 #include "syscalls.h"
 #include <errno.h>
@@ -12,6 +13,7 @@
 
 int perform_open(struct context *context, struct op *op) {
   int flags = (int)op->field[2].number | O_CLOEXEC;
+  if (context->jail >= 0) return slot_set(context, &op->field[0], jail_open(context, op->field[1].text, (uint64_t)(unsigned)flags));
   return slot_set(context, &op->field[0], open(op->field[1].text, flags, (mode_t)op->field[3].number));
 }
 

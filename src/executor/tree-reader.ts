@@ -96,12 +96,6 @@ export async function readEntry(
   }
 }
 
-/** A piece of a file: what lies between two pieces is a hole. */
-export interface ContentPiece {
-  readonly offset: number;
-  readonly data: Uint8Array;
-}
-
 /** Where data lies in a file. */
 export interface DataExtent {
   readonly offset: number;
