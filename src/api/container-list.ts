@@ -28,6 +28,7 @@ export async function listContainers(
   const accept = await acceptance(engine, filters);
   // Asking for a state, or for the last few, is asking for those that don't run as well.
   const showsAll = all || limit > 0 || filters.has("status");
+  await engine.storage.refresh();
   const found = engine.containers
     .list()
     .filter((info) => (showsAll || ["running", "paused", "restarting"].includes(info.state.status)) && accept(info));

@@ -2,6 +2,7 @@ import type { ContainerInfo, ContainerState } from "../engine/model.ts";
 import { formatHostConfig } from "./host-config.ts";
 import { mountPoints } from "./mounts.ts";
 import { formatPortMap, summarizePorts } from "./ports.ts";
+import { containerStorageBody, reachedWords } from "./storage.ts";
 import { formatTime, humanDuration } from "./time.ts";
 import type {
   ContainerConfigBody,
@@ -42,6 +43,7 @@ export function inspectContainer(info: ContainerInfo, sizes?: Sizes): ContainerI
     ExecIDs: info.execIds.length === 0 ? null : info.execIds,
     HostConfig: formatHostConfig(info.config),
     GraphDriver: { Name: info.storageDriver, Data: info.storageData },
+    ...(info.storage === undefined ? {} : { Onggi: { Storage: containerStorageBody(info.storage) } }),
     ...sizeFields(sizes),
     Mounts: mountPoints(info.mounts),
     Config: configBody(info),
@@ -62,11 +64,17 @@ export function summarizeContainer(info: ContainerInfo, sizes?: Sizes, nowMs = D
     ...sizeFields(sizes),
     Labels: info.labels,
     State: info.state.status,
-    Status: statusWords(info.state, nowMs),
+    Status: withLimit(statusWords(info.state, nowMs), info),
     HostConfig: { NetworkMode: info.config.network ?? "bridge" },
     NetworkSettings: { Networks: endpoints(info) },
     Mounts: mountPoints(info.mounts),
   };
+}
+
+/** `Up 3 minutes (disk limit reached)` */
+function withLimit(words: string, { storage, state }: ContainerInfo): string {
+  const reached = reachedWords(storage);
+  return reached === "" || state.status === "created" ? words : `${words} (${reached})`;
 }
 
 /** `Up 3 minutes (Paused)`, `Exited (137) 2 hours ago`; a kill by the memory limit is told of behind it. */

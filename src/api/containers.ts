@@ -31,7 +31,9 @@ export const containerRoutes: readonly Route[] = [
   })),
 
   route("GET /containers/:id/json", async (engine, { params, query }) => {
-    const info = engine.containers.get(params.id);
+    const { id } = engine.containers.get(params.id);
+    await engine.storage.refresh([id]);
+    const info = engine.containers.get(id);
     return { json: inspectContainer(info, query.flag("size") ? await engine.containers.size(info.id) : undefined) };
   }),
 

@@ -11,6 +11,7 @@ import { networkRoutes } from "./networks.ts";
 import type { Route } from "./route.ts";
 import { snapshotRoutes } from "./snapshots.ts";
 import { statsRoutes } from "./stats.ts";
+import { storageRoutes } from "./storage.ts";
 import { systemRoutes } from "./system.ts";
 import { unsupportedRoutes } from "./unsupported.ts";
 import { volumeRoutes } from "./volumes.ts";
@@ -21,6 +22,7 @@ export const routes: readonly Route[] = [
   ...containerRoutes,
   ...containerStreamRoutes,
   ...statsRoutes,
+  ...storageRoutes,
   ...execRoutes,
   ...imageTransferRoutes,
   ...imageRoutes,

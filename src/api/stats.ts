@@ -3,6 +3,7 @@ import { isOnggiError } from "../base/error.ts";
 import type { ContainersFace } from "../engine/engine.ts";
 import type { ContainerStats, InterfaceStats } from "../engine/model.ts";
 import { type Route, route } from "./route.ts";
+import { containerStorageBody } from "./storage.ts";
 import { formatTime } from "./time.ts";
 import type { CpuStatsBody, InterfaceStatsBody, StatsBody } from "./wire.ts";
 
@@ -91,6 +92,7 @@ function statsBody(
             ],
     },
     storage_stats: {},
+    ...(now?.storage === undefined ? {} : { onggi: { storage: containerStorageBody(now.storage) } }),
     ...(now === undefined
       ? {}
       : {

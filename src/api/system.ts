@@ -113,16 +113,16 @@ function infoBody(host: HostInfo): InfoBody {
   };
 }
 
-/** Each image counts whole: what they share is counted with each. */
 async function diskUsage(engine: EngineFace, types: readonly string[]): Promise<DiskUsage> {
   const wants = (type: string) => types.length === 0 || types.includes(type);
+  const { layersBytes, sharedBytes } = engine.storage.sharing();
   const images = wants("image") ? (await engine.images.list()).map(summarizeImage) : [];
   const containers = wants("container")
     ? await listContainers(engine, { all: true, limit: 0, size: true, filters: "" })
     : [];
   return {
-    LayersSize: images.reduce((sum, image) => sum + image.Size, 0),
-    Images: images,
+    LayersSize: wants("image") ? layersBytes : 0,
+    Images: images.map((image) => ({ ...image, SharedSize: sharedBytes.get(image.Id) ?? 0 })),
     Containers: containers,
     Volumes: wants("volume") ? await volumeUsage(engine) : [],
     BuildCache: [],

@@ -245,6 +245,8 @@ export interface ContainerInspect {
   readonly ExecIDs: readonly string[] | null;
   readonly HostConfig: HostConfig;
   readonly GraphDriver: GraphDriver;
+  /** What Docker's `inspect` has no field for: of a container with a storage limit. */
+  readonly Onggi?: { readonly Storage: ContainerStorageBody };
   readonly SizeRw?: number;
   readonly SizeRootFs?: number;
   readonly Mounts: readonly MountPoint[];
@@ -341,6 +343,8 @@ export interface StatsBody {
   };
   readonly blkio_stats: { readonly io_service_bytes_recursive: readonly BlkioEntry[] | null };
   readonly storage_stats: object;
+  /** What Docker's `stats` has no field for: absent while it doesn't run. */
+  readonly onggi?: { readonly storage: ContainerStorageBody };
   readonly networks?: Readonly<Record<string, InterfaceStatsBody>>;
 }
 
@@ -777,6 +781,75 @@ export interface VolumeSnapshotBody {
 export interface VolumeCloneRequest {
   readonly Name: string;
   readonly From?: string;
+}
+
+// ---- storage
+
+export interface AmountBody {
+  readonly Bytes: number;
+  readonly Inodes: number;
+}
+
+/** `GET /onggi/v1/storage` */
+export interface StorageBody {
+  readonly Driver: string;
+  readonly Root: string;
+  /** Of the data root; 0 inodes in all where they are made as needed. */
+  readonly FileSystem: { readonly Type: string; readonly Bytes: ShareBody; readonly Inodes: ShareBody };
+  readonly LayersUsage: AmountBody & { readonly Count: number };
+  readonly Layers: readonly LayerUseBody[];
+  readonly Containers: readonly (ContainerStorageBody & { readonly Id: string; readonly Name: string })[];
+  readonly WarnPercent: number;
+  readonly Warnings: readonly string[];
+}
+
+export interface ShareBody {
+  readonly Total: number;
+  readonly Used: number;
+  readonly Free: number;
+  readonly Percent: number;
+}
+
+export interface LayerUseBody extends AmountBody {
+  /** ChainID, or the name of another committed tree. */
+  readonly Id: string;
+  readonly Kind: "layer" | "snapshot";
+  readonly Parent: string;
+  /** Names of all that stand on it. */
+  readonly Images: readonly string[];
+  readonly Containers: readonly string[];
+  readonly Snapshots: readonly string[];
+}
+
+export interface ContainerStorageBody extends AmountBody {
+  /** As it was asked for. */
+  readonly Limit?: Labels;
+  readonly LimitBytes?: number;
+  readonly FreeBytes?: number;
+  readonly LimitInodes?: number;
+  readonly FreeInodes?: number;
+  /** `disk limit reached`, `inode limit reached`, or empty. */
+  readonly Reached?: string;
+}
+
+/** `GET /onggi/v1/storage/why?name=…`: a layer and what stands on it. */
+export interface LayerTreeBody extends AmountBody {
+  readonly Id: string;
+  readonly Kind: "layer" | "snapshot" | "container" | "other";
+  readonly Name: string;
+  /** Images whose topmost layer it is. */
+  readonly Images: readonly string[];
+  readonly Children: readonly LayerTreeBody[];
+}
+
+/** A line of the answer to `POST /onggi/v1/storage/check?repair=…&deep=…`. */
+export interface StorageProblemBody {
+  readonly Subject: string;
+  readonly Id: string;
+  readonly Problem: string;
+  readonly Remedy: string;
+  readonly State: "found" | "repaired" | "not repaired";
+  readonly Error?: string;
 }
 
 /** `GET /system/df` */

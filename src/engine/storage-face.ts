@@ -1,4 +1,4 @@
-import type { StorageLimit } from "./model.ts";
+import type { Amount, ContainerStorage } from "./model.ts";
 
 /** Disk use and what keeps it in use: what `system df`, `system check` and the dashboard show. */
 export interface StorageFace {
@@ -6,6 +6,8 @@ export interface StorageFace {
   overview(): Promise<StorageOverview>;
   /** Every committed tree with its size and the names of all that stand on it. */
   layers(): Promise<readonly LayerUse[]>;
+  /** What images share: each layer counted once, by the bytes of its files. */
+  sharing(): ImageSharing;
   /**
    * Why an image's layers, or one layer, can't go: the trees that stand on them, down to containers.
    *
@@ -19,11 +21,6 @@ export interface StorageFace {
   check(options?: CheckOptions): AsyncIterable<StorageProblem>;
 }
 
-export interface Amount {
-  readonly bytes: number;
-  readonly inodes: number;
-}
-
 export interface FileSystemUse {
   /** `ext4`, `xfs`, …, or its magic number. */
   readonly type: string;
@@ -34,16 +31,6 @@ export interface FileSystemUse {
   /** Of what can be used, 0 to 100. */
   readonly percent: Amount;
 }
-
-/** What a container's own tree takes; where it is limited, how much is left. */
-export interface ContainerStorage extends Amount {
-  readonly limit?: StorageLimit;
-  readonly free?: Amount;
-  /** Which limit is used up. */
-  readonly reached?: LimitKind;
-}
-
-export type LimitKind = "disk" | "inode";
 
 export interface StorageOverview {
   readonly driver: string;
@@ -68,6 +55,13 @@ export interface LayerUse extends Amount {
   readonly containers: readonly string[];
   /** Snapshots that stand on it. */
   readonly snapshots: readonly string[];
+}
+
+export interface ImageSharing {
+  /** Of all layers, each once. */
+  readonly layersBytes: number;
+  /** By the image's id: bytes of those of its layers that another image has, too. */
+  readonly sharedBytes: ReadonlyMap<string, number>;
 }
 
 /** A committed tree, and what stands on it. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type LayerWorld, layerUses, whyTree } from "./storage-layers.ts";
+import { imageSharing, type LayerWorld, layerUses, whyTree } from "./storage-layers.ts";
 
 /** Two images on one base; a container on the first, a snapshot on it with a fork, and a layer of nobody. */
 function aWorld(): LayerWorld {
@@ -48,6 +48,19 @@ describe("layerUses", () => {
     assert.equal(uses.get("snap-1")?.kind, "snapshot");
     assert.deepEqual(uses.get("snap-1")?.containers, ["copy"]);
     assert.deepEqual(uses.get("sha256:d4")?.images, []);
+  });
+});
+
+describe("imageSharing", () => {
+  it("counts each layer once, and of each image what others have, too", () => {
+    const images = [
+      { id: "one", chainIds: ["base", "a"], contentBytes: [100, 10] },
+      { id: "two", chainIds: ["base", "b"], contentBytes: [100, 20] },
+      { id: "three", chainIds: ["c"], contentBytes: [5] },
+    ];
+    const { layersBytes, sharedBytes } = imageSharing(images);
+    assert.equal(layersBytes, 135);
+    assert.deepEqual(Object.fromEntries(sharedBytes), { one: 100, two: 100, three: 0 });
   });
 });
 

@@ -1,6 +1,7 @@
 import { OnggiError } from "../base/error.ts";
 import type { SnapshotInfo } from "../storage/snapshotter.ts";
-import type { Amount, LayerTree, LayerUse } from "./storage-face.ts";
+import type { Amount } from "./model.ts";
+import type { ImageSharing, LayerTree, LayerUse } from "./storage-face.ts";
 
 export interface ImageOfLayers {
   readonly id: string;
@@ -19,6 +20,30 @@ export interface LayerWorld {
   readonly sizes: ReadonlyMap<string, Amount>;
   /** For people: of committed trees that are no layers. */
   nameOf(id: string): string;
+}
+
+/** What images share: of layers with the same parents, by the bytes of their files. */
+export function imageSharing(
+  images: readonly (Pick<ImageOfLayers, "id" | "chainIds"> & { readonly contentBytes: readonly number[] })[],
+): ImageSharing {
+  const users = new Map<string, number>();
+  const bytes = new Map<string, number>();
+  for (const { chainIds, contentBytes } of images) {
+    chainIds.forEach((chainId, index) => {
+      users.set(chainId, (users.get(chainId) ?? 0) + 1);
+      bytes.set(chainId, contentBytes[index] ?? 0);
+    });
+  }
+  const shared = ({ chainIds }: Pick<ImageOfLayers, "chainIds">) =>
+    sum(chainIds.filter((chainId) => (users.get(chainId) ?? 0) > 1).map((chainId) => bytes.get(chainId) ?? 0));
+  return {
+    layersBytes: sum([...bytes.values()]),
+    sharedBytes: new Map(images.map((image) => [image.id, shared(image)])),
+  };
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }
 
 const nothing: Amount = { bytes: 0, inodes: 0 };

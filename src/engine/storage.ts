@@ -3,13 +3,14 @@ import type { Amount } from "./model.ts";
 import { type CheckParts, checkStorage } from "./storage-check.ts";
 import type {
   CheckOptions,
+  ImageSharing,
   LayerTree,
   LayerUse,
   StorageFace,
   StorageOverview,
   StorageProblem,
 } from "./storage-face.ts";
-import { type LayerWorld, layerUses, whyTree } from "./storage-layers.ts";
+import { imageSharing, type LayerWorld, layerUses, whyTree } from "./storage-layers.ts";
 import type { StorageUsage } from "./storage-usage.ts";
 import { hostFileSystem, type StorageWatch } from "./storage-watch.ts";
 
@@ -62,6 +63,10 @@ export class Storage implements StorageFace {
 
   async layers(): Promise<readonly LayerUse[]> {
     return layerUses(await this.#world());
+  }
+
+  sharing(): ImageSharing {
+    return imageSharing(this.#parts.images.layered());
   }
 
   async why(key: string): Promise<LayerTree> {

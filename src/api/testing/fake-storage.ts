@@ -1,6 +1,7 @@
 import { OnggiError } from "../../base/error.ts";
 import type {
   CheckOptions,
+  ImageSharing,
   LayerTree,
   LayerUse,
   StorageFace,
@@ -43,6 +44,10 @@ export class FakeStorage implements StorageFace {
   async layers(): Promise<readonly LayerUse[]> {
     const { id, bytes, inodes, images } = this.tree;
     return [{ id, kind: "layer", parent: undefined, bytes, inodes, images, containers: [], snapshots: [] }];
+  }
+
+  sharing(): ImageSharing {
+    return { layersBytes: 12_345_678, sharedBytes: new Map() };
   }
 
   async why(key: string): Promise<LayerTree> {
