@@ -10,7 +10,7 @@ import { Engine } from "./engine/open.ts";
 import { version } from "./engine/version.ts";
 
 const usage = `usage: daemon [--root DIR] [--run-root DIR] [--host unix://PATH[,…]] [--bridge NAME] [--subnet CIDR]
-              [--storage-driver NAME] [--storage-warn-percent N] [--pidfile FILE]`;
+              [--storage-driver NAME] [--storage-opt NAME=VALUE]… [--storage-warn-percent N] [--pidfile FILE]`;
 
 interface Settings {
   readonly root: string;
@@ -19,6 +19,7 @@ interface Settings {
   readonly bridge: string | undefined;
   readonly subnet: string | undefined;
   readonly storageDriver: string | undefined;
+  readonly storageOptions: Readonly<Record<string, string>>;
   readonly storageWarnPercent: number | undefined;
   readonly pidFile: string | undefined;
 }
@@ -33,6 +34,7 @@ function parseSettings(argv: readonly string[]): Settings {
       bridge: text,
       subnet: text,
       "storage-driver": text,
+      "storage-opt": { ...text, multiple: true },
       "storage-warn-percent": text,
       pidfile: text,
     } as const;
@@ -45,6 +47,7 @@ function parseSettings(argv: readonly string[]): Settings {
       bridge: values.bridge,
       subnet: values.subnet,
       storageDriver: values["storage-driver"],
+      storageOptions: optionsOf(values["storage-opt"] ?? []),
       storageWarnPercent: percentOf(values["storage-warn-percent"]),
       pidFile: values.pidfile,
     };
@@ -52,6 +55,16 @@ function parseSettings(argv: readonly string[]): Settings {
     if (isOnggiError(error)) throw error;
     throw new OnggiError("invalid", messageOf(error), { hint: usage, cause: error });
   }
+}
+
+function optionsOf(texts: readonly string[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    texts.map((text) => {
+      const [, key, value] = /^([^=]+)=(.+)$/s.exec(text) ?? [];
+      if (key !== undefined && value !== undefined) return [key, value] as const;
+      throw new OnggiError("invalid", `"${text}" is no option for --storage-opt`, { hint: "Give NAME=VALUE." });
+    }),
+  );
 }
 
 function percentOf(text: string | undefined): number | undefined {
@@ -66,13 +79,14 @@ function percentOf(text: string | undefined): number | undefined {
 async function main(): Promise<void> {
   const ended = endSignal();
   const settings = parseSettings(process.argv.slice(2));
-  const { root, runRoot, hosts, bridge, subnet, storageDriver, storageWarnPercent, pidFile } = settings;
+  const { root, runRoot, hosts, bridge, subnet, storageDriver, storageOptions, storageWarnPercent, pidFile } = settings;
   const engine = await Engine.open({
     root,
     runRoot,
     ...(bridge === undefined ? {} : { bridge }),
     ...(subnet === undefined ? {} : { subnet }),
     ...(storageDriver === undefined ? {} : { storageDriver }),
+    storageOptions,
     ...(storageWarnPercent === undefined ? {} : { storageWarnPercent }),
   });
   const stopCollecting = collectWhenIdle();

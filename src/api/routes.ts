@@ -12,6 +12,7 @@ import type { Route } from "./route.ts";
 import { snapshotRoutes } from "./snapshots.ts";
 import { statsRoutes } from "./stats.ts";
 import { storageRoutes } from "./storage.ts";
+import { storageInitRoutes } from "./storage-init.ts";
 import { systemRoutes } from "./system.ts";
 import { unsupportedRoutes } from "./unsupported.ts";
 import { volumeRoutes } from "./volumes.ts";
@@ -30,6 +31,7 @@ export const routes: readonly Route[] = [
   ...networkRoutes,
   ...eventRoutes,
   ...explainRoutes,
+  ...storageInitRoutes,
   ...snapshotRoutes,
   ...forkRoutes,
   ...volumeRoutes,

@@ -520,6 +520,22 @@ export interface FromHostRequest {
   readonly programs?: readonly string[];
 }
 
+/** Body of `POST /onggi/v1/storage/init`: a pool for the driver `zfs`. */
+export interface StorageInitRequest {
+  readonly Driver: string;
+  /** Absolute path of the sparse file to make. */
+  readonly File: string;
+  readonly SizeBytes: number;
+  /** Of the pool. Default: `onggi`. */
+  readonly Name?: string;
+}
+
+export interface StorageInitResponse {
+  readonly Driver: string;
+  readonly Pool: string;
+  readonly File: string;
+}
+
 // ---- snapshots, forks, rollbacks
 
 /** Body of `POST /onggi/v1/containers/:id/snapshots`. */

@@ -57,6 +57,7 @@ const volumeLs: Loader = async () => (await import("./volume.ts")).volumeLs;
 const volumePrune: Loader = async () => (await import("./volume.ts")).volumePrune;
 const volumeRm: Loader = async () => (await import("./volume.ts")).volumeRm;
 const volumeSnapshot: Loader = async () => (await import("./volume-snapshot.ts")).volumeSnapshot;
+const storageInit: Loader = async () => (await import("./storage-init.ts")).storageInit;
 const systemPrune: Loader = async () => (await import("./prune.ts")).systemPrune;
 
 const snapshotCreate: Loader = async () => (await import("./snapshot-create.ts")).snapshotCreate;
@@ -177,6 +178,7 @@ export const groups: Readonly<Record<string, Group>> = {
     commands: { create: snapshotCreate, inspect: snapshotInspect, ls: snapshotLs, rm: snapshotRm, tree: snapshotTree },
     aliases: { list: "ls", remove: "rm" },
   },
+  storage: { summary: "Prepare storage drivers", commands: { init: storageInit }, aliases: {} },
   system: { summary: "Manage Onggi", commands: { events, info, prune: systemPrune }, aliases: {} },
 };
 

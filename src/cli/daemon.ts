@@ -16,11 +16,14 @@ export const daemon = command({
     root: flag.string({ help: 'Where images and containers are kept (default "/var/lib/onggi")' }),
     runRoot: flag.string({ help: 'Where sockets are and what a reboot may take (default "/run/onggi")' }),
     storageDriver: flag.string({ help: "Storage driver to use" }),
+    storageOpt: flag.list({ help: "Tell storage drivers something (zfs.fsname=DATASET)" }),
     subnet: flag.string({ help: "Subnet of the bridge (CIDR)" }),
   },
   async run({ flags, host, io }) {
-    const given = Object.entries({ host, ...withoutUndefined(flags) });
+    const { storageOpt, ...single } = flags;
+    const given = Object.entries({ host, ...withoutUndefined(single) });
     const words = given.flatMap(([key, value]) => (value === undefined ? [] : [`--${longName(key)}`, value]));
+    for (const option of storageOpt) words.push("--storage-opt", option);
     // The daemon takes this process's place: its signals, its terminal, its supervisor.
     process.execve?.(process.execPath, [process.execPath, ...daemonNodeFlags, daemonProgram(), ...words], {
       ...withoutUndefined(io.env),

@@ -1,4 +1,5 @@
 import type { CommitOptions } from "../image/commit.ts";
+import type { InitStorageRequest, InitStorageResult } from "./init-storage.ts";
 import type {
   ContainerConfig,
   ContainerInfo,
@@ -44,6 +45,8 @@ export interface EngineFace {
   fork(container: string | undefined, options?: ForkOptions): Promise<readonly Fork[]>;
   /** Puts a container back to what a snapshot holds: same id, same address; what it holds now is kept as a snapshot. */
   rollback(container: string, snapshot: string, options?: RollbackOptions): Promise<Rollback>;
+  /** Makes what a storage driver needs, so that the engine can be opened with that driver; `conflict` when something of it is there. */
+  initStorage(request: InitStorageRequest): Promise<InitStorageResult>;
   info(): Promise<HostInfo>;
 }
 

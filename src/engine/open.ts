@@ -23,6 +23,7 @@ import type { EngineFace, ImagesFace, NetworksFace, SnapshotsFace, VolumesFace }
 import { Events } from "./events.ts";
 import { Forks } from "./forks.ts";
 import { hostInfo } from "./host-info.ts";
+import { type InitStorageRequest, type InitStorageResult, initStorage } from "./init-storage.ts";
 import { Launcher } from "./launcher.ts";
 import { Layers } from "./layers.ts";
 import type { ContainerConfig, HostInfo } from "./model.ts";
@@ -52,6 +53,8 @@ export interface EngineOptions {
   readonly subnet?: string;
   /** `overlay` or `vfs`. Default: the first that can work here. */
   readonly storageDriver?: string;
+  /** What storage drivers are to know: `zfs.fsname`, the dataset to use. */
+  readonly storageOptions?: Readonly<Record<string, string>>;
   /** Warns when this much of the space or the inodes of the data root's file system, or of a container's limit, is used. Default: 90. */
   readonly storageWarnPercent?: number;
   /** Registries that may speak plain HTTP, besides those on loopback. */
@@ -149,6 +152,10 @@ export class Engine implements EngineFace, AsyncDisposable {
     return this.#parts.rollbacks.rollback(container, snapshot, options);
   }
 
+  initStorage(request: InitStorageRequest): Promise<InitStorageResult> {
+    return initStorage(join(this.#parts.places.root, "snapshots"), request);
+  }
+
   info(): Promise<HostInfo> {
     return this.#parts.info();
   }
@@ -198,6 +205,7 @@ async function assemble(
   const names = new ContainerNames();
   const snapshotsRoot = join(root, "snapshots");
   const tools = {
+    options: options.storageOptions ?? {},
     perform: (ops: readonly Op[]) => performOnHost(executor, ops),
     work: (prelude: readonly Op[]) => executor.work(prelude),
   };

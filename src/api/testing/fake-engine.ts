@@ -13,6 +13,7 @@ import type {
   RegistryLogin,
 } from "../../engine/engine.ts";
 import { Events } from "../../engine/events.ts";
+import type { InitStorageRequest, InitStorageResult } from "../../engine/init-storage.ts";
 import type {
   ContainerConfig,
   ContainerInfo,
@@ -97,6 +98,10 @@ export class FakeEngine implements EngineFace {
 
   async rollback(_container: string, snapshot: string): Promise<Rollback> {
     return { before: this.snapshots.get(snapshot), restarted: true };
+  }
+
+  async initStorage({ driver, file, name = "onggi" }: InitStorageRequest): Promise<InitStorageResult> {
+    return { driver, pool: name, file };
   }
 
   async info(): Promise<HostInfo> {
