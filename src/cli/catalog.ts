@@ -58,6 +58,8 @@ const volumePrune: Loader = async () => (await import("./volume.ts")).volumePrun
 const volumeRm: Loader = async () => (await import("./volume.ts")).volumeRm;
 const volumeSnapshot: Loader = async () => (await import("./volume-snapshot.ts")).volumeSnapshot;
 const storageInit: Loader = async () => (await import("./storage-init.ts")).storageInit;
+const systemDf: Loader = async () => (await import("./system-df.ts")).systemDf;
+const systemCheck: Loader = async () => (await import("./system-check.ts")).systemCheck;
 const systemPrune: Loader = async () => (await import("./prune.ts")).systemPrune;
 
 const snapshotCreate: Loader = async () => (await import("./snapshot-create.ts")).snapshotCreate;
@@ -179,7 +181,11 @@ export const groups: Readonly<Record<string, Group>> = {
     aliases: { list: "ls", remove: "rm" },
   },
   storage: { summary: "Prepare storage drivers", commands: { init: storageInit }, aliases: {} },
-  system: { summary: "Manage Onggi", commands: { events, info, prune: systemPrune }, aliases: {} },
+  system: {
+    summary: "Manage Onggi",
+    commands: { check: systemCheck, df: systemDf, events, info, prune: systemPrune },
+    aliases: {},
+  },
 };
 
 export type Found =

@@ -43,6 +43,8 @@ export function statsList({ trunc }: { trunc: boolean }): ListFormat<StatsRow> {
           (sample) => `${binarySize(memoryUse(sample))} / ${binarySize(sample.memory_stats.limit ?? 0)}`,
         ),
       },
+      DiskUsage: { header: "DISK USAGE / LIMIT", value: known("-- / --", diskText) },
+      Inodes: { header: "INODES / LIMIT", value: known("-- / --", inodeText) },
       Name: { header: "NAME", value: ({ name }) => name || "--" },
       NetIO: { header: "NET I/O", value: known("-- / --", networkText) },
       PIDs: { header: "PIDS", value: known("--", (sample) => String(sample.pids_stats.current ?? 0)) },
@@ -53,6 +55,17 @@ export function statsList({ trunc }: { trunc: boolean }): ListFormat<StatsRow> {
 function memoryPercent(sample: StatsBody): number {
   const limit = sample.memory_stats.limit ?? 0;
   return limit > 0 ? (memoryUse(sample) / limit) * 100 : 0;
+}
+
+/** Of its own file system. */
+function diskText({ onggi }: StatsBody): string {
+  const { Bytes = 0, LimitBytes } = onggi?.storage ?? {};
+  return `${decimalSize(Bytes)} / ${LimitBytes === undefined ? "--" : decimalSize(LimitBytes)}`;
+}
+
+function inodeText({ onggi }: StatsBody): string {
+  const { Inodes = 0, LimitInodes } = onggi?.storage ?? {};
+  return `${Inodes} / ${LimitInodes ?? "--"}`;
 }
 
 function networkText({ networks = {} }: StatsBody): string {
