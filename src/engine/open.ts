@@ -38,6 +38,7 @@ import type { Fork, ForkOptions, Rollback, RollbackOptions } from "./snapshot-mo
 import { SnapshotTrees } from "./snapshot-trees.ts";
 import { Snapshots } from "./snapshots.ts";
 import { Storage } from "./storage.ts";
+import { benchStorage } from "./storage-bench.ts";
 import { StorageUsage } from "./storage-usage.ts";
 import { defaultWarnPercent, StorageWatch } from "./storage-watch.ts";
 import { Volumes } from "./volumes.ts";
@@ -162,7 +163,7 @@ export class Engine implements EngineFace, AsyncDisposable {
 
   /** Creates and starts a container; see {@link RunningContainer.start}. */
   run(config: ContainerConfig, options: { readonly signal?: AbortSignal } = {}): Promise<RunningContainer> {
-    return RunningContainer.start(this.containers, config, options);
+    return RunningContainer.start(this, config, options);
   }
 
   /** Makes the image `host` of the host's own programs, unless it is there. */
@@ -334,6 +335,11 @@ async function assemble(
     watch,
     warnPercent,
     perform: tools.perform,
+    bench: (asked) =>
+      benchStorage(
+        { executor, facts, tools, candidates: storageDrivers, staging, directory: join(root, "bench") },
+        asked,
+      ),
     nameOfTree: (tree) => snapshots.nameOfTree(tree),
   });
   const info = async () =>

@@ -55,10 +55,12 @@ export class Rollbacks {
       const freeAddress = network.hold(container.id);
       try {
         const before = await container.changes.run(() => this.#exchange(container, target, runs, options));
-        const restarted = runs && options.start !== false;
-        if (restarted) await containers.start(container.id);
+        if (runs) {
+          await options.beforeStart?.();
+          await containers.start(container.id);
+        }
         this.#tell(container, target, before);
-        return { before, restarted };
+        return { before, restarted: runs };
       } finally {
         freeAddress();
       }

@@ -1,6 +1,10 @@
 import { isOnggiError } from "../base/error.ts";
-import type { ContainersFace } from "./engine.ts";
+import type { ContainersFace, EngineFace } from "./engine.ts";
 import type { ContainerConfig, ContainerInfo, ExecConfig, OutputChunk, ProcessStreams } from "./model.ts";
+import type { ContainerSnapshot, ForkOptions, RollbackOptions, SnapshotOptions } from "./snapshot-model.ts";
+
+/** What it asks the engine for. */
+type RunningParts = Pick<EngineFace, "containers" | "snapshots" | "fork" | "rollback">;
 
 /** How a command in a container ended, with all it printed. */
 export interface CommandResult {
@@ -12,17 +16,15 @@ export interface CommandResult {
 /** A container that was started for a program: its streams, its end, further commands in it. Disposing of it removes it. */
 export class RunningContainer implements AsyncDisposable {
   readonly id: string;
-  readonly #containers: ContainersFace;
-  readonly #streams: ProcessStreams;
-  readonly #ended: Promise<{ readonly exitCode: number; readonly error: string }>;
+  readonly #engine: RunningParts;
+  #streams: ProcessStreams;
+  #ended: Promise<{ readonly exitCode: number; readonly error: string }>;
 
-  private constructor(id: string, containers: ContainersFace, streams: ProcessStreams) {
+  private constructor(id: string, engine: RunningParts, streams: ProcessStreams) {
     this.id = id;
-    this.#containers = containers;
+    this.#engine = engine;
     this.#streams = streams;
-    this.#ended = containers.wait(id, "next-exit");
-    // Whoever awaits `wait` gets the error; a program that doesn't shall not fall over it.
-    this.#ended.catch(() => {});
+    this.#ended = nextEnd(engine.containers, id);
   }
 
   /**
@@ -31,17 +33,16 @@ export class RunningContainer implements AsyncDisposable {
    * @param options.signal - aborts the start, and later kills the container
    */
   static async start(
-    containers: ContainersFace,
+    engine: RunningParts,
     config: ContainerConfig,
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<RunningContainer> {
+    const { containers } = engine;
     const { signal } = options;
     signal?.throwIfAborted();
     const { id } = await containers.create({ autoRemove: true, ...config });
     try {
-      const streams = await containers.attach(id, { stdin: config.openStdin === true, stdout: true, stderr: true });
-      const running = new RunningContainer(id, containers, streams);
-      await containers.start(id);
+      const running = await RunningContainer.#startOne(id, engine);
       signal?.addEventListener("abort", () => void running.kill().catch(() => {}), { once: true });
       signal?.throwIfAborted();
       return running;
@@ -49,6 +50,13 @@ export class RunningContainer implements AsyncDisposable {
       await removeIfThere(containers, id);
       throw error;
     }
+  }
+
+  /** Attached before it starts, so that nothing of its output is missed. */
+  static async #startOne(id: string, engine: RunningParts): Promise<RunningContainer> {
+    const running = new RunningContainer(id, engine, await attach(engine.containers, id));
+    await engine.containers.start(id);
+    return running;
   }
 
   /** What it prints, as it comes. While nobody reads, the container is held back once a quarter of a MiB waits. */
@@ -78,7 +86,7 @@ export class RunningContainer implements AsyncDisposable {
 
   /** @throws OnggiError `not_found` once it is removed */
   inspect(): ContainerInfo {
-    return this.#containers.get(this.id);
+    return this.#engine.containers.get(this.id);
   }
 
   /** Runs another command in it and collects what it prints. `input` is its stdin. */
@@ -87,29 +95,74 @@ export class RunningContainer implements AsyncDisposable {
     options: Omit<ExecConfig, "command"> & { readonly input?: Uint8Array | string } = {},
   ): Promise<CommandResult> {
     const { input, ...config } = options;
-    const id = await this.#containers.createExec(this.id, {
+    const id = await this.#engine.containers.createExec(this.id, {
       ...config,
       command,
       openStdin: input !== undefined || config.openStdin === true,
     });
-    const streams = await this.#containers.startExec(id);
+    const streams = await this.#engine.containers.startExec(id);
     const [output, exitCode] = await Promise.all([
       collect(streams.output),
-      this.#containers.waitExec(id),
+      this.#engine.containers.waitExec(id),
       feed(streams, input),
     ]);
     return { exitCode, ...output };
   }
 
+  /** Keeps what its files are now. It stands still only while they are copied. */
+  async snapshot(options?: SnapshotOptions): Promise<ContainerSnapshot> {
+    return (await this.#engine.snapshots.create(this.id, options)).snapshot;
+  }
+
+  /** Containers that begin with its files as they are now, or were at a snapshot, and run its command anew. */
+  async fork(options: Omit<ForkOptions, "start"> = {}): Promise<readonly RunningContainer[]> {
+    const { containers } = this.#engine;
+    const forks = await this.#engine.fork(this.id, { ...options, start: false });
+    const outcomes = await Promise.allSettled(forks.map(({ id }) => RunningContainer.#startOne(id, this.#engine)));
+    const running = outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
+    const failed = outcomes.find((outcome) => outcome.status === "rejected");
+    if (failed === undefined) return running;
+    await Promise.all(forks.map(({ id }) => removeIfThere(containers, id)));
+    throw failed.reason;
+  }
+
+  /**
+   * Puts it back to what a snapshot holds: same id, same address, its command run anew. `output` and `wait` are those of the new run from
+   * then on.
+   */
+  async rollback(snapshot: string, options: Omit<RollbackOptions, "beforeStart"> = {}): Promise<void> {
+    const { containers } = this.#engine;
+    await this.#engine.rollback(this.id, snapshot, {
+      ...options,
+      beforeStart: async () => {
+        this.#streams.detach();
+        this.#streams = await attach(containers, this.id);
+        this.#ended = nextEnd(containers, this.id);
+      },
+    });
+  }
+
   kill(signal?: string): Promise<void> {
-    return this.#containers.kill(this.id, signal);
+    return this.#engine.containers.kill(this.id, signal);
   }
 
   /** Ends it if it runs, and removes it. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#streams.detach();
-    await removeIfThere(this.#containers, this.id);
+    await removeIfThere(this.#engine.containers, this.id);
   }
+}
+
+function attach(containers: ContainersFace, id: string): Promise<ProcessStreams> {
+  const { openStdin } = containers.get(id).config;
+  return containers.attach(id, { stdin: openStdin === true, stdout: true, stderr: true });
+}
+
+function nextEnd(containers: ContainersFace, id: string): ReturnType<ContainersFace["wait"]> {
+  const ended = containers.wait(id, "next-exit");
+  // Whoever awaits `wait` gets the error; a program that doesn't shall not fall over it.
+  ended.catch(() => {});
+  return ended;
 }
 
 async function removeIfThere(containers: ContainersFace, id: string): Promise<void> {

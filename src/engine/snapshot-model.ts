@@ -76,8 +76,8 @@ export interface RollbackOptions {
   readonly discard?: boolean;
   /** How long it may take to stop; its own limit unless told. */
   readonly timeoutSeconds?: number;
-  /** False: it isn't started again, though it ran. */
-  readonly start?: boolean;
+  /** Called when its files are the snapshot's, before it is started again; not where it didn't run. */
+  readonly beforeStart?: () => Promise<void>;
 }
 
 export interface Rollback {
