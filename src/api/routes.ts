@@ -12,6 +12,7 @@ import type { Route } from "./route.ts";
 import { snapshotRoutes } from "./snapshots.ts";
 import { statsRoutes } from "./stats.ts";
 import { storageRoutes } from "./storage.ts";
+import { storageBenchRoutes } from "./storage-bench.ts";
 import { storageInitRoutes } from "./storage-init.ts";
 import { systemRoutes } from "./system.ts";
 import { unsupportedRoutes } from "./unsupported.ts";
@@ -24,6 +25,7 @@ export const routes: readonly Route[] = [
   ...containerStreamRoutes,
   ...statsRoutes,
   ...storageRoutes,
+  ...storageBenchRoutes,
   ...execRoutes,
   ...imageTransferRoutes,
   ...imageRoutes,

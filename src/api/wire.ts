@@ -858,6 +858,27 @@ export interface LayerTreeBody extends AmountBody {
   readonly Children: readonly LayerTreeBody[];
 }
 
+/** Body of `POST /onggi/v1/storage/bench`; the answer is a stream of {@link StorageMeasureBody}. */
+export interface StorageBenchRequest {
+  /** All that are usable unless named. */
+  readonly Drivers?: readonly string[];
+  readonly LargeBytes?: number;
+}
+
+/** One value of one driver, a median: what a chart of drivers by layers draws. */
+export interface StorageMeasureBody {
+  readonly Driver: string;
+  /** `clone`, `discard`, `create`, `delete`, `found`, `missing`, `firstWrite`, `secondWrite`, `written`. */
+  readonly Measure: string;
+  /** The same for people. */
+  readonly Title: string;
+  readonly Layers: number;
+  /** Null where it couldn't be measured, which Reason explains. */
+  readonly Value: number | null;
+  readonly Unit: "ms" | "µs" | "bytes";
+  readonly Reason?: string;
+}
+
 /** A line of the answer to `POST /onggi/v1/storage/check?repair=…&deep=…`. */
 export interface StorageProblemBody {
   readonly Subject: string;

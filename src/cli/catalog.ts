@@ -57,6 +57,7 @@ const volumeLs: Loader = async () => (await import("./volume.ts")).volumeLs;
 const volumePrune: Loader = async () => (await import("./volume.ts")).volumePrune;
 const volumeRm: Loader = async () => (await import("./volume.ts")).volumeRm;
 const volumeSnapshot: Loader = async () => (await import("./volume-snapshot.ts")).volumeSnapshot;
+const storageBench: Loader = async () => (await import("./storage-bench.ts")).storageBench;
 const storageInit: Loader = async () => (await import("./storage-init.ts")).storageInit;
 const systemDf: Loader = async () => (await import("./system-df.ts")).systemDf;
 const systemCheck: Loader = async () => (await import("./system-check.ts")).systemCheck;
@@ -180,7 +181,11 @@ export const groups: Readonly<Record<string, Group>> = {
     commands: { create: snapshotCreate, inspect: snapshotInspect, ls: snapshotLs, rm: snapshotRm, tree: snapshotTree },
     aliases: { list: "ls", remove: "rm" },
   },
-  storage: { summary: "Prepare storage drivers", commands: { init: storageInit }, aliases: {} },
+  storage: {
+    summary: "Prepare and compare storage drivers",
+    commands: { bench: storageBench, init: storageInit },
+    aliases: {},
+  },
   system: {
     summary: "Manage Onggi",
     commands: { check: systemCheck, df: systemDf, events, info, prune: systemPrune },

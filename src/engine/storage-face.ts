@@ -1,4 +1,5 @@
 import type { Amount, ContainerStorage } from "./model.ts";
+import type { StorageBenchOptions, StorageMeasure } from "./storage-bench.ts";
 
 /** Disk use and what keeps it in use: what `system df`, `system check` and the dashboard show. */
 export interface StorageFace {
@@ -17,6 +18,8 @@ export interface StorageFace {
   why(key: string): Promise<LayerTree>;
   /** Looks anew at how near containers are to their limits; all of them unless some are named. */
   refresh(ids?: readonly string[]): Promise<void>;
+  /** Measures what each driver's way of writing costs on this host; what is made for it goes again. */
+  bench(options?: StorageBenchOptions): AsyncIterable<StorageMeasure>;
   /** Looks for what is broken or belongs to nobody, and mends it where asked. */
   check(options?: CheckOptions): AsyncIterable<StorageProblem>;
 }

@@ -1,5 +1,6 @@
 import type { Snapshotter } from "../storage/snapshotter.ts";
 import type { Amount } from "./model.ts";
+import type { StorageBenchOptions, StorageMeasure } from "./storage-bench.ts";
 import { type CheckParts, checkStorage } from "./storage-check.ts";
 import type {
   CheckOptions,
@@ -18,6 +19,7 @@ export interface StorageParts extends CheckParts {
   readonly usage: StorageUsage;
   readonly watch: StorageWatch;
   readonly warnPercent: number;
+  bench(options?: StorageBenchOptions): AsyncIterable<StorageMeasure>;
   /** For people: of a tree that isn't a layer. */
   nameOfTree(tree: string): string;
 }
@@ -79,6 +81,10 @@ export class Storage implements StorageFace {
       if (container.record.config.storage === undefined) continue;
       if (ids === undefined || ids.includes(container.id)) await watch.lookAt(container).catch(() => {});
     }
+  }
+
+  bench(options?: StorageBenchOptions): AsyncIterable<StorageMeasure> {
+    return this.#parts.bench(options);
   }
 
   check(options?: CheckOptions): AsyncIterable<StorageProblem> {

@@ -1,4 +1,5 @@
 import { OnggiError } from "../../base/error.ts";
+import type { StorageBenchOptions, StorageMeasure } from "../../engine/storage-bench.ts";
 import type {
   CheckOptions,
   ImageSharing,
@@ -57,6 +58,16 @@ export class FakeStorage implements StorageFace {
 
   async refresh(ids: readonly string[] = []): Promise<void> {
     this.refreshed.push(...ids);
+  }
+
+  async *bench({ drivers = ["overlay"] }: StorageBenchOptions = {}): AsyncGenerator<StorageMeasure> {
+    for (const driver of drivers) {
+      yield { driver, measure: "clone", layers: 1, value: 0.25, unit: "ms" };
+      yield { driver, measure: "found", layers: 1, value: 4, unit: "µs" };
+      yield { driver, measure: "found", layers: 10, value: 12.3, unit: "µs" };
+      yield { driver, measure: "written", layers: 1, value: 2048, unit: "bytes" };
+    }
+    yield { driver: "zfs", measure: "clone", layers: 1, value: undefined, unit: "ms", reason: "there is no zfs here" };
   }
 
   async *check({ repair = false }: CheckOptions = {}): AsyncGenerator<StorageProblem> {
