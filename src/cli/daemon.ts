@@ -17,6 +17,7 @@ export const daemon = command({
     runRoot: flag.string({ help: 'Where sockets are and what a reboot may take (default "/run/onggi")' }),
     storageDriver: flag.string({ help: "Storage driver to use" }),
     storageOpt: flag.list({ help: "Tell storage drivers something (zfs.fsname=DATASET)" }),
+    storageWarnPercent: flag.string({ help: "Warn when so much of the disk or of a limit is used (default 90)" }),
     subnet: flag.string({ help: "Subnet of the bridge (CIDR)" }),
   },
   async run({ flags, host, io }) {

@@ -1,5 +1,5 @@
-import type { StorageLimit } from "./model.ts";
-import type { Amount, ContainerStorage, FileSystemUse, LimitKind } from "./storage-face.ts";
+import type { Amount, ContainerStorage, LimitKind, StorageLimit } from "./model.ts";
+import type { FileSystemUse } from "./storage-face.ts";
 
 /** A warning that was given is taken back only this far below the threshold, so that it isn't given over and over. */
 const hysteresis = 5;

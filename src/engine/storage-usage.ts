@@ -1,6 +1,5 @@
 import type { Snapshotter, Usage } from "../storage/snapshotter.ts";
-import type { StorageLimit } from "./model.ts";
-import type { ContainerStorage } from "./storage-face.ts";
+import type { ContainerStorage, StorageLimit } from "./model.ts";
 import { limitState } from "./storage-limit.ts";
 
 /** Counting a tree may be asked for once a second: it takes this part of the time at most. */

@@ -3,7 +3,8 @@ import { hostname } from "node:os";
 import { fileSystemOf } from "../storage/file-system.ts";
 import type { Container } from "./container.ts";
 import type { Events } from "./events.ts";
-import type { ContainerStorage, FileSystemUse } from "./storage-face.ts";
+import type { ContainerStorage } from "./model.ts";
+import type { FileSystemUse } from "./storage-face.ts";
 import { fileSystemUse, isLow, limitPercent } from "./storage-limit.ts";
 import type { StorageUsage } from "./storage-usage.ts";
 
