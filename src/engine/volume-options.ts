@@ -9,6 +9,8 @@ export type VolumeMeans =
   /** Whatever mount(8) makes of these, for as long as a container that has it runs. */
   | { readonly kind: "mount"; readonly type: string; readonly device: string; readonly options: string };
 
+/** What a name of a directory may have, less what is put before it while the volume is made. */
+const maxNameLength = 230;
 const knownOptions = ["type", "device", "o", "size", "inodes"];
 /** Docker's: one of these without the others says nothing. */
 const required: Readonly<Record<string, readonly string[]>> = {
@@ -46,7 +48,7 @@ export function volumeMeans(options: Readonly<Record<string, string>>): VolumeMe
 
 /** @throws OnggiError `invalid` in Docker's words */
 export function checkVolumeName(name: string): void {
-  // Docker's rule asks for two characters; the length is what a name of a directory may have.
+  // Docker's rule asks for two characters.
   if (name.length <= 1 || !/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(name)) {
     const reason =
       name.length <= 1
@@ -54,7 +56,7 @@ export function checkVolumeName(name: string): void {
         : `"${name}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path`;
     throw new OnggiError("invalid", `create ${name}: ${reason}`);
   }
-  if (name.length > 255 - ".new-".length) throw new OnggiError("invalid", `create ${name}: volume name is too long`);
+  if (name.length > maxNameLength) throw new OnggiError("invalid", `create ${name}: volume name is too long`);
 }
 
 /** Whether a request's options say the same as a volume's; none given ask for nothing. */

@@ -65,24 +65,42 @@ describe("VolumeStore", () => {
 
   it("drops a copy that may be half made", async () => {
     await store.create(aRecord("data"), async (data) => writeFileSync(join(data, "old"), ""));
-    mkdirSync(store.fill("data"));
-    writeFileSync(join(store.fill("data"), "new"), "");
+    const copy = store.makeCopy("data");
+    writeFileSync(join(copy, "new"), "");
 
     reopen();
 
     assert.deepEqual(readdirSync(store.data("data")), ["old"]);
-    assert.ok(!existsSync(store.fill("data")));
+    assert.ok(!existsSync(copy));
   });
 
-  it("goes on with a copy whose place was free already", async () => {
-    await store.create(aRecord("data"), async (data) => writeFileSync(join(data, "old"), ""));
-    mkdirSync(store.fill("data"));
-    writeFileSync(join(store.fill("data"), "new"), "");
-    renameSync(store.data("data"), join(store.trash.directory, "cut-off-here"));
+  for (const isDataGone of [false, true]) {
+    it(`goes on with a whole copy that was taking the place of ${isDataGone ? "data that is gone" : "the data"}`, async () => {
+      await store.create(aRecord("data"), async (data) => writeFileSync(join(data, "old"), ""));
+      mkdirSync(join(store.place("data"), "fill"));
+      writeFileSync(join(store.place("data"), "fill/new"), "");
+      if (isDataGone) renameSync(store.data("data"), join(store.trash.directory, "cut-off-here"));
 
-    reopen();
+      reopen();
 
-    assert.deepEqual(readdirSync(store.data("data")), ["new"]);
+      assert.deepEqual(readdirSync(store.data("data")), ["new"]);
+      assert.deepEqual(readdirSync(store.place("data")).sort(), ["data", "volume.json"]);
+    });
+  }
+
+  it("replaces data, or fills what is empty", async () => {
+    await store.create(aRecord("data"));
+    const copies = ["one", "two", "three"].map((name) => {
+      const copy = store.makeCopy("data");
+      writeFileSync(join(copy, name), "");
+      return copy;
+    });
+
+    assert.ok(await store.fillData("data", copies[0] ?? "", { durable: true }));
+    assert.ok(!(await store.fillData("data", copies[1] ?? "", { durable: true })));
+    assert.deepEqual(readdirSync(store.data("data")), ["one"]);
+    await store.replaceData("data", copies[2] ?? "");
+    assert.deepEqual(readdirSync(store.data("data")), ["three"]);
   });
 
   it("keeps a volume whose record can't be read, and names it", async () => {

@@ -1,7 +1,9 @@
+import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { syncDirectory, writeJsonAtomic } from "../base/atomic-file.ts";
+import { isErrno } from "../base/errno.ts";
 import { Trash } from "../storage/trash.ts";
 
 /** What is kept of a volume: the content of its `volume.json`. */
@@ -26,6 +28,7 @@ export interface VolumeSnapshotRecord {
 }
 
 const beginning = ".new-";
+const copyBeginning = "copy-";
 
 /**
  * The files of volumes.
@@ -33,13 +36,15 @@ const beginning = ".new-";
  * ```
  * volumes/<name>/volume.json           the record
  * volumes/<name>/data/                 what containers see
- * volumes/<name>/fill/                 what it will be, while that is being copied
+ * volumes/<name>/copy-…/               what it may be, while that is being copied
+ * volumes/<name>/fill/                 what it will be: whole, in a moment in the place of data/
  * volumes/<name>/snapshots/<name>/     snapshot.json and data/
- * volumes/.new-<name>/                 one that is being made
+ * volumes/.new-…-<name>/               one that is being made
  * volumes/.trash/                      what is being deleted
  * ```
  *
- * All come into being under another name, are synced and renamed, and vanish by a rename: what has a name is whole.
+ * All come into being under a name that nothing had before, are synced and renamed, and vanish by a rename: what has its own name is whole,
+ * and a copying process that outlived its engine finds its place gone.
  */
 export class VolumeStore {
   readonly directory: string;
@@ -59,9 +64,11 @@ export class VolumeStore {
     return join(this.directory, name, "data");
   }
 
-  /** Where data is put together that shall take the place of the volume's. */
-  fill(name: string): string {
-    return join(this.directory, name, "fill");
+  /** An empty directory in which data is put together that shall take the place of the volume's. */
+  makeCopy(name: string): string {
+    const path = join(this.place(name), `${copyBeginning}${randomBytes(6).toString("hex")}`);
+    mkdirSync(path, { mode: 0o755 });
+    return path;
   }
 
   snapshot(name: string, snapshot: string): string {
@@ -74,8 +81,7 @@ export class VolumeStore {
    * @param fill - puts its first content into the directory it is given, and syncs it
    */
   async create(record: VolumeRecord, fill: (data: string) => Promise<void> = async () => {}): Promise<void> {
-    const making = join(this.directory, `${beginning}${record.name}`);
-    this.#discard(making);
+    const making = join(this.directory, newName(record.name));
     try {
       mkdirSync(making, { mode: 0o711 });
       mkdirSync(join(making, "data"), { mode: 0o755 });
@@ -106,9 +112,8 @@ export class VolumeStore {
     fill: (data: string) => Promise<void>,
   ): Promise<void> {
     const directory = join(this.place(volume), "snapshots");
-    const making = join(directory, `${beginning}${record.name}`);
+    const making = join(directory, newName(record.name));
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    this.#discard(making);
     try {
       mkdirSync(join(making, "data"), { recursive: true, mode: 0o755 });
       await fill(join(making, "data"));
@@ -134,21 +139,35 @@ export class VolumeStore {
     });
   }
 
-  /** Whether a finished copy waits to take the place of a volume's data. Puts it there. */
-  async replaceData(name: string): Promise<void> {
+  /** Puts a copy that is whole and on the disk in the place of a volume's data. */
+  async replaceData(name: string, copy: string): Promise<void> {
+    renameSync(copy, this.#fill(name));
+    await syncDirectory(this.place(name));
     this.#discard(this.data(name));
-    renameSync(this.fill(name), this.data(name));
+    renameSync(this.#fill(name), this.data(name));
     await syncDirectory(this.place(name));
   }
 
-  /** Moves all that a directory holds into the trash. */
+  /** Puts it there only if the data is an empty directory. @returns whether it was */
+  async fillData(name: string, copy: string, { durable }: { readonly durable: boolean }): Promise<boolean> {
+    try {
+      renameSync(copy, this.data(name));
+    } catch (error) {
+      if (isErrno(error, "ENOTEMPTY")) return false;
+      throw error;
+    }
+    if (durable) await syncDirectory(this.place(name));
+    return true;
+  }
+
+  /** Deletes all that a directory holds. */
   async clear(directory: string): Promise<void> {
     // On a file system of its own nothing can be renamed out of it.
     for (const name of namesIn(directory)) await rm(join(directory, name), { recursive: true, force: true });
   }
 
-  discardFill(name: string): void {
-    this.#discard(this.fill(name));
+  discardCopy(copy: string): void {
+    this.#discard(copy);
   }
 
   /** All records; what a create, copy or removal that was cut off left behind goes. One that can't be read stays, named in `broken`. */
@@ -178,9 +197,17 @@ export class VolumeStore {
   #mend(name: string): void {
     const snapshots = join(this.place(name), "snapshots");
     for (const one of namesIn(snapshots)) if (one.startsWith(beginning)) this.#discard(join(snapshots, one));
-    // The data goes only when the copy is whole and on the disk: without it, the copy is the data.
-    if (!existsSync(this.data(name)) && existsSync(this.fill(name))) renameSync(this.fill(name), this.data(name));
-    this.discardFill(name);
+    for (const one of namesIn(this.place(name)))
+      if (one.startsWith(copyBeginning)) this.#discard(join(this.place(name), one));
+    // What has this name is whole: it was about to become the data.
+    const fill = this.#fill(name);
+    if (!existsSync(fill)) return;
+    this.#discard(this.data(name));
+    renameSync(fill, this.data(name));
+  }
+
+  #fill(name: string): string {
+    return join(this.place(name), "fill");
   }
 
   #discard(path: string): void {
@@ -188,6 +215,10 @@ export class VolumeStore {
     renameSync(path, this.trash.name("volume"));
     this.trash.added();
   }
+}
+
+function newName(name: string): string {
+  return `${beginning}${randomBytes(6).toString("hex")}-${name}`;
 }
 
 function namesIn(directory: string): readonly string[] {

@@ -1,8 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
-import { syncDirectory } from "../base/atomic-file.ts";
-import { isErrno } from "../base/errno.ts";
 import { OnggiError } from "../base/error.ts";
 import { Mutex } from "../base/mutex.ts";
 import type { Executor } from "../executor/executor.ts";
@@ -11,7 +9,7 @@ import { copyTree } from "../storage/copy-tree.ts";
 import { syncFileSystem } from "../storage/file-system.ts";
 import { imageMeans, SizedImages } from "../storage/sized-image.ts";
 import { treeUsage } from "../storage/tree-usage.ts";
-import type { ContainerRecord } from "./container-record.ts";
+import { baseOf, type ContainerRecord } from "./container-record.ts";
 import type { VolumesFace } from "./engine.ts";
 import type { Events } from "./events.ts";
 import type { ContainerMount, VolumeInfo, VolumeMount, VolumeRequest, VolumeSnapshotInfo } from "./model.ts";
@@ -191,10 +189,13 @@ export class Volumes implements VolumesFace {
         await this.#setRecord({ ...record, filling: { snapshot } });
         await this.#fillAgain(this.#find(name));
       } else {
-        this.#store.discardFill(name);
-        await copyTree(source, this.#store.fill(name));
-        await syncFileSystem(this.#store.fill(name));
-        await this.#store.replaceData(name);
+        const copy = this.#store.makeCopy(name);
+        try {
+          await copySynced(source, copy);
+          await this.#store.replaceData(name, copy);
+        } finally {
+          this.#store.discardCopy(copy);
+        }
       }
     });
   }
@@ -408,13 +409,13 @@ export class Volumes implements VolumesFace {
    * that does to the folder meanwhile could lead the copy astray.
    */
   async #populate(volume: VolumeRecord, mount: VolumeMount, container: ContainerRecord): Promise<void> {
-    const { chainId } = container.image;
-    if (!mount.copy || mount.subpath !== undefined || chainId === undefined) return;
+    const base = baseOf(container);
+    if (!mount.copy || mount.subpath !== undefined || base === undefined) return;
     const data = this.#data(volume);
     if (readdirSync(data).length > 0 || this.#holdersOf(volume.name).some((id) => id !== container.id)) return;
     const { rootfs, runRoot } = this.#parts;
     const copy = (to: string) =>
-      rootfs.view(`volume-${container.id}`, chainId, (mounts) =>
+      rootfs.view(`volume-${container.id}`, base, (mounts) =>
         copyFromImage({ ...this.#parts, ...copyPlaces(runRoot) }, mounts, mount.target, to),
       );
     if (means(volume).kind === "directory") {
@@ -429,19 +430,13 @@ export class Volumes implements VolumesFace {
   }
 
   async #fillBeside(name: string, copy: (to: string) => Promise<boolean>, isSafe: boolean): Promise<void> {
-    const fill = this.#store.fill(name);
-    this.#store.discardFill(name);
-    mkdirSync(fill, { mode: 0o755 });
+    const place = this.#store.makeCopy(name);
     try {
-      if (!(await copy(fill))) return;
-      if (isSafe && readdirSync(fill).length > 0) await syncFileSystem(fill);
-      // Takes the place of an empty folder at once, and of no other.
-      renameSync(fill, this.#store.data(name));
-      if (isSafe) await syncDirectory(this.#store.place(name));
-    } catch (error) {
-      if (!isErrno(error, "ENOTEMPTY")) throw error;
+      if (!(await copy(place))) return;
+      if (isSafe && readdirSync(place).length > 0) await syncFileSystem(place);
+      await this.#store.fillData(name, place, { durable: isSafe });
     } finally {
-      this.#store.discardFill(name);
+      this.#store.discardCopy(place);
     }
   }
 
