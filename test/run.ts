@@ -71,7 +71,7 @@ async function inside(paths: readonly string[]): Promise<Counts> {
   return oneByOne([...testFiles(["test/lab"], []), ...again].filter((file) => isNamed(file, paths)));
 }
 
-const alsoInLab = ["test/e2e/storage-overlay.test.ts"];
+const alsoInLab = ["test/e2e/storage-overlay.test.ts", "test/e2e/cgroup.test.ts"];
 
 /** They share the host's kernel. */
 async function oneByOne(files: readonly string[]): Promise<Counts> {
