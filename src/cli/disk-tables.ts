@@ -1,8 +1,8 @@
 import type { ContainerSummary, DiskUsage, ImageSummary, LayerUseBody, StorageBody, VolumeBody } from "../api/wire.ts";
+import { containerList } from "./container-list.ts";
 import { formatList, type ListFormat } from "./format.ts";
 import { decimalSize, shortId } from "./humanize.ts";
-import { type ImageRow, imageList, namesOf } from "./images.ts";
-import { containerList } from "./ps.ts";
+import { type ImageRow, imageList, namesOf } from "./image-list.ts";
 
 /** One kind of thing in the summary. */
 export interface DiskRow {

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { ContainerSummary, ImageHistoryItem, ImageSummary, StatsBody } from "../api/wire.ts";
+import { containerList, portsText } from "./container-list.ts";
 import { formatList } from "./format.ts";
 import { historyList } from "./history.ts";
-import { imageList, namesOf } from "./images.ts";
-import { containerList, portsText } from "./ps.ts";
+import { imageList, namesOf } from "./image-list.ts";
 import { cpuPercent, memoryUse, statsList } from "./stats-row.ts";
 import { layOut } from "./table.ts";
 
