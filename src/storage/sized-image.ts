@@ -287,18 +287,23 @@ export interface ImageShape {
  *
  * @throws OnggiError `invalid` for less than 8 MiB
  */
-export function imageShape({ bytes, inodes }: StorageLimit, durable: boolean, hostBytes: number): ImageShape {
-  if (bytes !== undefined && bytes < minBytes) {
-    throw new OnggiError("invalid", `a storage limit of ${bytes} bytes is too small: 8M is the least`, {
-      hint: "The limit is kept by a file system in a file, which needs room for itself.",
-    });
-  }
+export function imageShape(limit: StorageLimit, durable: boolean, hostBytes: number): ImageShape {
+  checkSize(limit);
+  const { bytes, inodes } = limit;
   const wanted = ownInodes + driverInodes + (inodes ?? Math.max(1024, Math.ceil((bytes ?? 0) / bytesOfInode)));
   const content = bytes ?? roomFor(wanted, Math.max(minBytes, Math.min(maxBytes, hostBytes)));
   const groups = Math.ceil(content / groupBytes);
   const table = Math.ceil(wanted / groups / inodesOfBlock) * groups * 4096;
   const own = table + (durable ? journalMebibytes * mebibyte : 0) + (groups + 1) * 16_384 + mebibyte / 4;
   return { bytes: Math.ceil((content + own) / 4096) * 4096, inodes: wanted };
+}
+
+/** @throws OnggiError `invalid` for less than a file system can be made in */
+export function checkSize({ bytes }: StorageLimit): void {
+  if (bytes === undefined || bytes >= minBytes) return;
+  throw new OnggiError("invalid", `a storage limit of ${bytes} bytes is too small: 8M is the least`, {
+    hint: "The limit is kept by a file system in a file, which needs room for itself.",
+  });
 }
 
 /** The most bytes, up to `most`, with whose groups few inodes are made in vain. */

@@ -4,7 +4,7 @@ import { isErrno } from "../../base/errno.ts";
 import type { Mount } from "../../program/mount.ts";
 import { copyTree } from "../copy-tree.ts";
 import { syncFileSystem } from "../file-system.ts";
-import { imageMeans, SizedImages } from "../sized-image.ts";
+import { checkSize, imageMeans, SizedImages } from "../sized-image.ts";
 import type { DriverCandidate, SnapshotDriver, StorageLimit, Usage } from "../snapshotter.ts";
 import { treeUsage } from "../tree-usage.ts";
 
@@ -31,6 +31,7 @@ export function openVfs(directory: string, images: SizedImages): SnapshotDriver 
     async create(id, parents, { durable, limit }) {
       const nearest = parents[0];
       if (limit !== undefined) {
+        checkSize(limit);
         const copied = nearest === undefined ? { bytes: 0, inodes: 0 } : await treeUsage(tree(nearest));
         await images.create(id, raised(limit, copied), { durable });
       }
