@@ -123,7 +123,11 @@ export class Launcher {
     const key = `explain-${record.id}`;
     const connection = isBridged(record) ? network.preview(record.id, portsOf(record)) : undefined;
     const directory = join(runRoot, "explain", record.id.slice(0, 12));
-    const { rootfs: mounts } = await rootfs.view(key, base, async (view) => scratchIn(directory, view));
+    const tree = rootfs.byHand(record, directory);
+    const mounts =
+      tree === undefined
+        ? await rootfs.view(key, base, async (view) => scratchIn(directory, view).rootfs)
+        : [tree.mount];
     const volumeFolders: string[] = [];
     const places = {
       // Of a volume that isn't there yet, the script makes a folder of its own.
@@ -144,6 +148,7 @@ export class Launcher {
       id: record.id,
       name: record.name,
       image: record.image.reference,
+      tree,
     });
   }
 

@@ -1,5 +1,5 @@
 import type { Mount } from "../program/mount.ts";
-import type { ExpectedSnapshot, Snapshotter } from "../storage/snapshotter.ts";
+import type { ExpectedSnapshot, Snapshotter, TreeByHand } from "../storage/snapshotter.ts";
 import { baseOf, type ContainerRecord } from "./container-record.ts";
 
 /** Containers' root file systems: each is a snapshot on its image's topmost layer or on another snapshot, its key the container's id. */
@@ -41,6 +41,12 @@ export class Rootfs {
     } finally {
       await this.#snapshotter.remove(key);
     }
+  }
+
+  /** A container's tree as commands; undefined for a driver whose mounts are all it takes. */
+  byHand(record: ContainerRecord, directory: string): TreeByHand | undefined {
+    const base = baseOf(record);
+    return base === undefined ? undefined : this.#snapshotter.cloneByHand(base, directory);
   }
 
   describe(id: string): Readonly<Record<string, string>> {

@@ -9,6 +9,14 @@ export interface ExplainMeta {
   readonly id: string;
   readonly name: string;
   readonly image: string;
+  /** How storage makes the container's tree, where that takes more than a mount. */
+  readonly tree?: TreeCommands | undefined;
+}
+
+/** Commands that make a tree, and those that take it away. */
+export interface TreeCommands {
+  readonly make: readonly string[];
+  readonly drop: readonly string[];
 }
 
 /**
@@ -19,7 +27,7 @@ export interface ExplainMeta {
  *
  * @param meta - for the comment at the head
  */
-export function explain(program: Program, { id, name, image }: ExplainMeta): string {
+export function explain(program: Program, { id, name, image, tree }: ExplainMeta): string {
   const slots = slotsOf(program);
   const { root, enter, container, namespaces, usesTerminal } = explainContainer(program, slots);
   const lines = [
@@ -46,12 +54,14 @@ export function explain(program: Program, { id, name, image }: ExplainMeta): str
     "# Takes back what the kernel doesn't free by itself when the last process has ended.",
     "teardown() {",
     "  set +e",
+    ...indent(tree?.drop ?? []),
     ...indent(explainTeardown(program)),
     "}",
     "trap teardown EXIT",
     "",
     "# --- on the host ---",
     ...explainHost(program),
+    ...(tree?.make ?? []),
     "",
     ...functions,
     "# --- the first process, in new namespaces ---",

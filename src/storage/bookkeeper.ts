@@ -17,6 +17,7 @@ import type {
   SnapshotName,
   Snapshotter,
   StorageLimit,
+  TreeByHand,
   Usage,
   WritableTree,
 } from "./snapshotter.ts";
@@ -179,6 +180,11 @@ export class Bookkeeper implements Snapshotter {
   describe(id: string): Readonly<Record<string, string>> {
     const node = this.#node(id);
     return this.#driver.describe(node.record.id, parentIds(node));
+  }
+
+  cloneByHand(parentName: SnapshotName, directory: string): TreeByHand | undefined {
+    const parent = this.#committed(parentName);
+    return this.#driver.cloneByHand?.([parent.record.id, ...parentIds(parent)], directory);
   }
 
   async *check({ deep = false }: { readonly deep?: boolean } = {}): AsyncGenerator<SnapshotProblem> {

@@ -57,6 +57,8 @@ export interface Snapshotter {
   writable(key: string): WritableTree;
   /** What `inspect` shows as GraphDriver.Data. */
   describe(key: string): Readonly<Record<string, string>>;
+  /** A clone of `parent` as commands, for a script that uses `directory`; undefined where a mount is all it takes. */
+  cloneByHand(parent: SnapshotName, directory: string): TreeByHand | undefined;
   /** Compares what is known with what is on the disk; `deep` reads all layers, where the driver can tell whether they are good. */
   check(options?: { readonly deep?: boolean }): AsyncIterable<SnapshotProblem>;
   /** Resolves when the trash is empty, or after a while: the next open goes on with it. */
@@ -118,6 +120,13 @@ export interface Usage {
   readonly inodes: number;
   /** What may still be written, where a limit is kept by a file system that says so. */
   readonly free?: { readonly bytes: number; readonly inodes: number };
+}
+
+/** A writable tree that a person makes with commands. */
+export interface TreeByHand {
+  readonly make: readonly string[];
+  readonly drop: readonly string[];
+  readonly mount: Mount;
 }
 
 export interface WritableTree {
@@ -185,6 +194,8 @@ export interface SnapshotDriver {
   writable(id: string): WritableTree;
   usage(id: string): Promise<Usage>;
   describe(id: string, parents: readonly string[]): Readonly<Record<string, string>>;
+  /** As {@link Snapshotter.cloneByHand}; `directory` is a new one for each script, its last part unique. */
+  cloneByHand?(parents: readonly string[], directory: string): TreeByHand;
   /** Reads a frozen tree whole. @returns what is wrong with it, a sentence each */
   verify?(id: string): Promise<readonly string[]>;
   /** Lets go of what opening took (a mounted image, an activated pool); trees stay usable by containers that run. */

@@ -81,6 +81,28 @@ describe("containers on btrfs", { skip: missing, timeout: 60_000 }, () => {
     );
   });
 
+  it("are explained as a script that makes a snapshot of the image's subvolume, and leaves nothing", async () => {
+    const script = await run(
+      "explain",
+      "run",
+      "--network",
+      "none",
+      "host",
+      "sh",
+      "-c",
+      "echo by hand > /own; cat /own",
+    );
+    assert.match(script, /^btrfs subvolume snapshot \S+\/tree \S+ > /m);
+    assert.equal(
+      execFileSync("bash", ["-c", script], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] }),
+      "by hand\n",
+    );
+    assert.deepEqual(
+      subvolumes().filter((line) => line.includes("explain")),
+      [],
+    );
+  });
+
   it("are there again after a kill of the daemon", async () => {
     await daemon.kill9();
     daemon = await start();

@@ -103,6 +103,26 @@ describe("containers on zfs", { skip: zfsMissing, timeout: 120_000 }, () => {
     assert.equal(nobody, "65534");
   });
 
+  it("are explained as a script that clones the image's snapshot, and leaves nothing", async () => {
+    const before = datasets();
+    const script = await run(
+      "explain",
+      "run",
+      "--network",
+      "none",
+      "host",
+      "sh",
+      "-c",
+      "echo by hand > /own; cat /own",
+    );
+    assert.match(script, /^zfs clone -o mountpoint=\S+ \S+@frozen \S+$/m);
+    assert.equal(
+      execFileSync("bash", ["-c", script], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] }),
+      "by hand\n",
+    );
+    assert.deepEqual(datasets(), before);
+  });
+
   it("are there again after a kill of the daemon, and when the pool was exported meanwhile", async () => {
     await daemon.kill9();
     daemon = await start("--storage-driver", "zfs");

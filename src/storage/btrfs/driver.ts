@@ -12,6 +12,7 @@ import {
 import { basename, join } from "node:path";
 import { isErrno } from "../../base/errno.ts";
 import type { Mount } from "../../program/mount.ts";
+import { command } from "../../program/quote.ts";
 import type { DriverCandidate, DriverTools, SnapshotDriver, Usage } from "../snapshotter.ts";
 import { probeBtrfs } from "./probe.ts";
 import { Quotas } from "./quotas.ts";
@@ -133,6 +134,15 @@ export function openBtrfs(directory: string, tools: DriverTools): SnapshotDriver
     },
 
     describe: (id) => ({ Subvolume: tree(id) }),
+
+    cloneByHand([nearest = ""], place) {
+      const source = join(directory, `explain-${basename(place)}`);
+      return {
+        make: [`${command("btrfs", "subvolume", "snapshot", tree(nearest), source)} > /dev/null`],
+        drop: [`${command("btrfs", "subvolume", "delete", source)} > /dev/null`],
+        mount: { type: "bind", source, options: [] },
+      };
+    },
 
     async close() {
       await stock.close();

@@ -8,10 +8,11 @@ import {
   statfsSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { isErrno } from "../../base/errno.ts";
 import { OnggiError } from "../../base/error.ts";
 import type { Mount } from "../../program/mount.ts";
+import { command } from "../../program/quote.ts";
 import { syncFileSystem } from "../file-system.ts";
 import type { DriverCandidate, DriverTools, SnapshotDriver } from "../snapshotter.ts";
 import { destroyDataset, listDatasets, numberOf } from "./datasets.ts";
@@ -144,6 +145,22 @@ async function openZfs(directory: string, tools: DriverTools): Promise<SnapshotD
 
     /** Docker's names. */
     describe: (id) => ({ Dataset: dataset(id), Mountpoint: tree(id) }),
+
+    cloneByHand([nearest = ""], place) {
+      const name = `${base}/explain-${basename(place)}`;
+      const source = join(place, "tree");
+      return {
+        make: [
+          `# The image is the snapshot ${dataset(nearest)}@frozen; a container is a clone of it.`,
+          command("zfs", "clone", "-o", `mountpoint=${source}`, `${dataset(nearest)}@frozen`, name),
+        ],
+        // What was mounted is let go of a moment later.
+        drop: [
+          `for _ in 1 2 3 4 5 6 7 8 9; do ${command("zfs", "destroy", name)} 2> /dev/null && break; sleep 0.1; done`,
+        ],
+        mount: { type: "bind", source, options: [] },
+      };
+    },
 
     close: () => unshareMounts(directory),
   };
