@@ -78,7 +78,8 @@ enum part { PART_HOST, PART_CHILD, PART_TEARDOWN };
   X(61, openRegular, "ds", IN_BATCH) \
   X(62, readSlot, "dxx", IN_BATCH) \
   X(63, dataExtents, "dxx", IN_BATCH) \
-  X(64, placeFile, "dsxxxb", IN_BATCH)
+  X(64, placeFile, "dsxxxb", IN_BATCH) \
+  X(65, quotactl, "sxxb", IN_BATCH)
 
 #define X(code, name, signature, parts) OP_##name = code,
 enum op_code { OPS(X) OP_END };

@@ -8,8 +8,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <time.h>
@@ -162,4 +164,19 @@ int perform_ioctl(struct context *context, struct op *op) {
   close(fd);
   errno = error;
   return result;
+}
+
+/* The size of each command's argument is the kernel's own; a page holds any. */
+int perform_quotactl(struct context *context, struct op *op) {
+  static uint8_t argument[4096];
+  const struct field *data = &op->field[3];
+  if (data->size > sizeof argument) return errno = EINVAL, -1;
+  memcpy(argument, data->text, data->size);
+  int fd = open(op->field[0].text, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (fd < 0) return -1;
+  long result = syscall(SYS_quotactl_fd, fd, (unsigned)op->field[1].number, (unsigned)op->field[2].number, argument);
+  int error = errno;
+  close(fd);
+  errno = error;
+  return result < 0 ? -1 : answer_bytes(context->answer, argument, data->size);
 }

@@ -107,7 +107,7 @@ function* batches(ops: readonly Op[]): Iterable<readonly Op[]> {
 
 function dataBytes(op: Op): number {
   if (op.op === "append" || op.op === "writeFile") return op.data.length;
-  if (op.op === "ioctl") return op.argument.length;
+  if (op.op === "ioctl" || op.op === "quotactl") return op.argument.length;
   if (op.op === "dataExtents") return op.maxCount * 16;
   return "maxBytes" in op ? Number(op.maxBytes) : 0;
 }

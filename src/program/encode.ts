@@ -116,6 +116,7 @@ export const opRows: { readonly [Name in OpName]: Row<Name> } = {
     signature: "dsxxxb",
     fields: (op) => [op.from, op.path, op.mode, ownerOf(op.owner), op.mtimeNs, extentsOf(op.size, op.extents)],
   },
+  quotactl: { code: 65, signature: "sxxb", fields: (op) => [op.path, op.command, op.id, op.argument] },
 };
 
 /** Errno names to numbers, which are the same on x86-64 and arm64. */

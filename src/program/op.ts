@@ -300,6 +300,14 @@ export type Op =
     | { readonly op: "readSlot"; readonly slot: Slot; readonly offset: number; readonly maxBytes: number }
     /** Where data lies from `offset` on: pairs of offset and length (u64), at most `maxCount`. */
     | { readonly op: "dataExtents"; readonly slot: Slot; readonly offset: number; readonly maxCount: number }
+    /** quotactl_fd(2) on the file system of `path` (Linux 5.14); the answer carries the argument as the call left it. `command` is QCMD(). */
+    | {
+        readonly op: "quotactl";
+        readonly path: string;
+        readonly command: number;
+        readonly id: number;
+        readonly argument: Uint8Array;
+      }
   ) &
     Tolerance;
 

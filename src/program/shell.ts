@@ -144,6 +144,7 @@ const forms: { readonly [Name in OpName]: (op: OpOf<Name>) => string } = {
   readSlot: (op) => `tail -c +${op.offset + 1} <&$${variable(op.slot)} | head -c ${op.maxBytes}`,
   dataExtents: (op) => `filefrag /proc/self/fd/$${variable(op.slot)}`,
   ioctl: (op) => op.shell ?? command("ioctl", op.path, `0x${op.request.toString(16)}`),
+  quotactl: (op) => command("quotactl", op.path, `0x${op.command.toString(16)}`, String(op.id)),
 };
 
 const netlinkProtocols: Readonly<Record<number, string>> = { 0: "route", 4: "sock_diag", 12: "netfilter" };
