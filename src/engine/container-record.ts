@@ -20,6 +20,8 @@ export interface ContainerRecord {
   readonly base?: string;
   /** A rollback that is under way; what it means after a crash is told in `rollbacks.ts`. */
   readonly swap?: RootSwap;
+  /** A rollback stopped it, and it isn't started again yet. */
+  readonly resumes?: true;
   readonly argv: readonly string[];
   readonly env: readonly string[];
   readonly workingDirectory: string;

@@ -42,7 +42,7 @@ export function draftFork(
 ): ContainerRecord {
   const id = newId(names);
   const config = forkConfig(source.config, name);
-  const { swap: _, ...kept } = source;
+  const { swap: _, resumes: __, ...kept } = source;
   return {
     ...kept,
     id,

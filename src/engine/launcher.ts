@@ -61,7 +61,7 @@ export class Launcher {
       makeBindSources({ mounts });
       const program = await this.#plan(record, connection, {
         mounts,
-        rootfs: rootfs.mounts(record.id),
+        rootfs: () => rootfs.mounts(record.id),
         runDirectory: store.runDirectory(record.id),
         logDirectory: store.directory(record.id),
         staging: this.#parts.staging,
@@ -137,7 +137,7 @@ export class Launcher {
         volumeFolders.push(source);
         return { ...mount, source };
       }),
-      rootfs: mounts,
+      rootfs: () => mounts,
       runDirectory: directory,
       logDirectory: join(directory, "log"),
       staging: join(directory, "root"),
@@ -159,13 +159,27 @@ export class Launcher {
   async #plan(
     record: ContainerRecord,
     connection: Connection | undefined,
-    places: Pick<PlanInput, "mounts" | "rootfs" | "runDirectory" | "logDirectory" | "staging">,
+    {
+      rootfs,
+      ...places
+    }: Pick<PlanInput, "mounts" | "runDirectory" | "logDirectory" | "staging"> & {
+      /** Asked last: finding out the user may mount it, too. */
+      rootfs(): PlanInput["rootfs"];
+    },
   ): Promise<Program> {
     const { accounts, cgroups, facts } = this.#parts;
     const user = await accounts.userOf(record);
     const devices = devicesFor(record.config);
     return planContainer(
-      { record, user, connection, networkOf: this.#networkOwner(record)?.monitor, devices, ...places },
+      {
+        record,
+        user,
+        connection,
+        networkOf: this.#networkOwner(record)?.monitor,
+        devices,
+        rootfs: rootfs(),
+        ...places,
+      },
       { cgroups, facts },
     );
   }

@@ -58,6 +58,7 @@ export class Rollbacks {
         if (runs) {
           await options.beforeStart?.();
           await containers.start(container.id);
+          await this.#hasResumed(container);
         }
         this.#tell(container, target, before);
         return { before, restarted: runs };
@@ -79,6 +80,7 @@ export class Rollbacks {
       const { swap } = record;
       if (swap === undefined) {
         recovered.push(record);
+        if (record.resumes === true) runs.add(record.id);
         continue;
       }
       try {
@@ -99,7 +101,18 @@ export class Rollbacks {
   /** Once containers are taken in: those that ran before their rollback was cut off run again. */
   async resume({ runs }: RecoveredRollbacks): Promise<void> {
     const { containers, names } = this.#parts;
-    for (const id of runs) if (names.has(id)) await containers.start(id).catch(() => {});
+    for (const id of runs) {
+      if (!names.has(id)) continue;
+      // What hinders it is told in its state, as with one that a policy starts.
+      await containers.start(id).catch(() => {});
+      if (names.has(id)) await this.#hasResumed(names.find(id));
+    }
+  }
+
+  async #hasResumed(container: Container): Promise<void> {
+    if (container.record.resumes === undefined) return;
+    const { resumes: _, ...record } = container.record;
+    await this.#save(container, record);
   }
 
   async #exchange(
@@ -143,10 +156,10 @@ export class Rollbacks {
   /** From the frozen tree to the new state; each step may have been done already. */
   async #finish(
     { swap: _, ...old }: ContainerRecord,
-    { base, before }: RootSwap,
+    { base, before, runs }: RootSwap,
   ): Promise<{ readonly record: ContainerRecord; readonly before: ContainerSnapshot | undefined }> {
     const { rootfs, snapshots } = this.#parts;
-    const record: ContainerRecord = { ...old, base };
+    const record: ContainerRecord = { ...old, base, ...(runs ? { resumes: true } : {}) };
     await rootfs.discard(record.id);
     await rootfs.prepare(record);
     const { id, name } = before;

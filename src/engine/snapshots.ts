@@ -108,7 +108,7 @@ export class Snapshots implements SnapshotsFace {
         snapshot: record.name,
         snapshotId: record.id,
       });
-      const removed = limited ? await this.#applyRule(container.id, { keep, keepForMs }) : [];
+      const removed = limited ? await this.#applyRule(record, { keep, keepForMs }) : [];
       return { snapshot: this.#info(record), removed };
     });
   }
@@ -252,14 +252,15 @@ export class Snapshots implements SnapshotsFace {
     this.#records.delete(record.id);
   }
 
+  /** The one that was just made stays, however long that took. */
   async #applyRule(
-    containerId: string,
+    made: SnapshotRecord,
     rule: { readonly keep: number | undefined; readonly keepForMs: number | undefined },
   ): Promise<readonly string[]> {
     const removed: string[] = [];
-    for (const record of outlived(this.#of(containerId), rule, Date.now())) {
+    for (const record of outlived(this.#of(made.container.id), rule, Date.now())) {
       const { usedBy, reference } = this.#info(record);
-      if (usedBy.length > 0) continue;
+      if (record === made || usedBy.length > 0) continue;
       await this.#forget(record);
       removed.push(reference);
     }
