@@ -17,6 +17,8 @@ const out = join(root, "build");
 
 interface Bundle {
   readonly entry: string;
+  /** Below src/; its own name unless told. */
+  readonly source?: string;
   /** In pieces, each loaded when its command runs. What lives long is one file, so that a later build takes nothing from it. */
   readonly inPieces: boolean;
 }
@@ -25,6 +27,7 @@ const bundles: readonly Bundle[] = [
   { entry: "cli", inPieces: true },
   { entry: "daemon", inPieces: false },
   { entry: "index", inPieces: false },
+  { entry: "layer-thread", source: "image/layer-thread", inPieces: false },
 ];
 
 /** A process that started with the former build may still import its pieces. */
@@ -65,8 +68,8 @@ async function buildNative(): Promise<void> {
 }
 
 /** The files of one bundle, the entry last; none where its source isn't there. */
-async function bundle({ entry, inPieces }: Bundle): Promise<(OutputChunk | OutputAsset)[]> {
-  const input = join(root, "src", `${entry}.ts`);
+async function bundle({ entry, source = entry, inPieces }: Bundle): Promise<(OutputChunk | OutputAsset)[]> {
+  const input = join(root, "src", `${source}.ts`);
   if (!existsSync(input)) return [];
   await using build = await rolldown({
     input: { [entry]: input },

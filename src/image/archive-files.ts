@@ -1,152 +1,223 @@
+import { closeSync, fstatSync, openSync, readSync, rmSync, writeSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { posix } from "node:path";
-import { OnggiError } from "../base/error.ts";
-import { type Digest, isDigest } from "../oci/digest.ts";
-import type { Blob, ContentStore, Ingest } from "./content-store.ts";
-import { decompress } from "./decompress.ts";
-import type { TarEntry } from "./tar-entry.ts";
+import { setImmediate as breathe } from "node:timers/promises";
+import { diskError } from "../base/atomic-file.ts";
+import { messageOf, OnggiError } from "../base/error.ts";
+import { type Digest, digestOf, hexOf, isDigest } from "../oci/digest.ts";
+import type { ContentStore } from "./content-store.ts";
+import { decompress, detectCompression } from "./decompress.ts";
+import type { FileRange } from "./layer-job.ts";
 import { corrupt } from "./tar-header.ts";
 import { TarReader } from "./tar-reader.ts";
+import { checkUnfolding, type UnpackLimits } from "./unpack-limits.ts";
 
 const maxJsonBytes = 16 << 20;
 const maxLinks = 8;
+const maxFiles = 100_000;
+/** Files up to this size that are named for a digest are compared with it at once; layers are when they are unpacked. */
+const smallBlob = 1 << 20;
+const windowBytes = 64 << 10;
+const writeBytes = 1 << 20;
 
-/** An image archive's files, each stored as a blob and held until released. */
-export interface ArchiveFiles {
-  /** The blob of a file, links followed. */
-  find(path: string): Blob | undefined;
-  /** A small file's content. */
-  read(path: string): Promise<Buffer | undefined>;
-  hasBlob(digest: Digest): boolean;
-  /** Keeps another blob of the store until release. */
-  hold(digest: Digest): void;
-  blobs(): Iterable<Digest>;
-  release(): void;
-}
+/** An archive of images as a plain tar in a file, with the places of its files. */
+export class ArchiveFiles implements Disposable {
+  readonly #fd: number;
+  readonly #path: string;
+  readonly #files: ReadonlyMap<string, FileRange>;
+  readonly #links: ReadonlyMap<string, string>;
 
-/**
- * Stores every file of a tar under its digest.
- *
- * @param discard - called with what was stored when the archive turns out to be damaged
- * @throws OnggiError `corrupt` when the tar is damaged or a blob isn't what its name says; nothing is kept then
- */
-export async function spoolArchive(
-  content: ContentStore,
-  archive: AsyncIterable<Uint8Array>,
-  signal: AbortSignal,
-  discard: (blobs: Iterable<Digest>) => void,
-): Promise<ArchiveFiles> {
-  const files = new Map<string, Blob>();
-  const links = new Map<string, string>();
-  const holds = new Map<Digest, () => void>();
-  const hold = (digest: Digest) => {
-    if (!holds.has(digest)) holds.set(digest, content.hold(digest));
-  };
-  const release = () => {
-    for (const letGo of holds.values()) letGo();
-  };
-
-  let ingest: Ingest | undefined;
-  try {
-    for await (const event of tarEvents(decompress(archive, { signal }))) {
-      signal.throwIfAborted();
-      if (event.kind === "data") await ingest?.write(event.bytes);
-      else if (event.kind === "entry") {
-        const { type, path, linkPath } = event.entry;
-        if (type === "file") ingest = await content.begin();
-        // A symbolic link is relative to its folder, a hard link to the archive.
-        else if (type === "symlink") links.set(clean(path), clean(posix.join(posix.dirname(clean(path)), linkPath)));
-        else if (type === "hardlink") links.set(clean(path), clean(linkPath));
-      } else if (ingest !== undefined) {
-        const path = clean(event.entry.path);
-        const expected = digestOfPath(path);
-        const blob = await commit(ingest, expected, hold, path);
-        ingest = undefined;
-        files.set(path, blob);
-      }
-    }
-  } catch (error) {
-    await ingest?.abort();
-    release();
-    discard(holds.keys());
-    throw error;
+  private constructor(fd: number, path: string, index: ArchiveIndex) {
+    this.#fd = fd;
+    this.#path = path;
+    this.#files = index.files;
+    this.#links = index.links;
   }
 
-  const find = (path: string): Blob | undefined => {
+  /**
+   * Opens an archive: one that lies in a file where it lies, if it is plain; otherwise its plain tar is written to a file without a name first.
+   *
+   * @throws OnggiError `corrupt` when it is damaged, `exhausted` beyond a limit or on a full disk, `not_found`
+   */
+  static async open(
+    archive: AsyncIterable<Uint8Array> | string,
+    content: ContentStore,
+    limits: UnpackLimits,
+    signal: AbortSignal,
+  ): Promise<ArchiveFiles> {
+    const fd = await openPlain(archive, content, limits, signal);
+    try {
+      const path = `/proc/${process.pid}/fd/${fd}`;
+      const index = await indexOf(fd, path, signal);
+      checkSmallBlobs(fd, index.files);
+      return new ArchiveFiles(fd, path, index);
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
+  }
+
+  /** Where a file lies, links followed. */
+  find(path: string): FileRange | undefined {
     let at = clean(path);
     for (let hops = 0; hops < maxLinks; hops++) {
-      const file = files.get(at);
-      const next = links.get(at);
+      const file = this.#files.get(at);
+      const next = this.#links.get(at);
       if (file !== undefined || next === undefined) return file;
       at = next;
     }
     return undefined;
-  };
-  const all = new Set([...files.values()].map(({ digest }) => digest));
-  return {
-    find,
-    read: async (path) => {
-      const blob = find(path);
-      return blob === undefined ? undefined : await content.read(blob.digest, maxJsonBytes);
-    },
-    hasBlob: (digest) => all.has(digest),
-    hold,
-    blobs: () => [...all, ...holds.keys()],
-    release,
-  };
-}
+  }
 
-async function commit(
-  ingest: Ingest,
-  expected: Digest | undefined,
-  hold: (digest: Digest) => void,
-  path: string,
-): Promise<Blob> {
-  try {
-    if (expected !== undefined) hold(expected);
-    const blob = await ingest.commit(expected === undefined ? {} : { digest: expected });
-    hold(blob.digest);
-    return blob;
-  } catch (error) {
-    if (error instanceof OnggiError)
-      throw new OnggiError("corrupt", `${path} in the archive is damaged: ${error.message}`);
-    throw error;
+  /** Where the blob of a layout lies. */
+  blob(digest: Digest): FileRange | undefined {
+    return this.#files.get(`blobs/sha256/${hexOf(digest)}`);
+  }
+
+  /** A small file's content. @throws OnggiError `corrupt` when it is larger than its kind may be */
+  read(file: FileRange): Buffer {
+    if (file.bytes > maxJsonBytes) throw corrupt(`a file of ${file.bytes} bytes is no JSON of an image`);
+    return readAt(this.#fd, file);
+  }
+
+  /** The first bytes of a file. */
+  start(file: FileRange): Buffer {
+    return readAt(this.#fd, { ...file, bytes: Math.min(6, file.bytes) });
+  }
+
+  /** A file bit by bit. */
+  async *stream({ offset, bytes }: FileRange): AsyncGenerator<Buffer> {
+    for (let done = 0; done < bytes; done += writeBytes) {
+      yield readAt(this.#fd, { path: this.#path, offset: offset + done, bytes: Math.min(writeBytes, bytes - done) });
+      await breathe();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.#fd);
   }
 }
 
-type TarEvent =
-  | { readonly kind: "entry" | "end"; readonly entry: TarEntry }
-  | { readonly kind: "data"; readonly bytes: Buffer };
+interface ArchiveIndex {
+  readonly files: ReadonlyMap<string, FileRange>;
+  readonly links: ReadonlyMap<string, string>;
+}
 
-/** A tar's members in order, for a consumer that has to wait between them. */
-async function* tarEvents(chunks: AsyncIterable<Buffer>): AsyncGenerator<TarEvent> {
-  const events: TarEvent[] = [];
-  let current: TarEntry | undefined;
+async function openPlain(
+  archive: AsyncIterable<Uint8Array> | string,
+  content: ContentStore,
+  limits: UnpackLimits,
+  signal: AbortSignal,
+): Promise<number> {
+  if (typeof archive !== "string") return await spool(archive, content, limits, signal);
+  const fd = openFile(archive);
+  const isPlain = detectCompression(readAt(fd, { path: archive, offset: 0, bytes: Math.min(6, fstatSync(fd).size) }));
+  if (isPlain === "none") return fd;
+  closeSync(fd);
+  const file = await open(archive, "r");
+  return await spool(file.createReadStream({ highWaterMark: writeBytes / 4 }), content, limits, signal);
+}
+
+function openFile(path: string): number {
+  try {
+    const fd = openSync(path, "r");
+    if (fstatSync(fd).isFile()) return fd;
+    closeSync(fd);
+  } catch (cause) {
+    throw new OnggiError("not_found", `the archive ${path} can't be opened: ${messageOf(cause)}`, { cause });
+  }
+  throw new OnggiError("invalid", `the archive ${path} is no file`);
+}
+
+/** Writes an archive's plain tar to a file of the data root, which goes when its descriptor is closed. */
+async function spool(
+  archive: AsyncIterable<Uint8Array>,
+  content: ContentStore,
+  limits: UnpackLimits,
+  signal: AbortSignal,
+): Promise<number> {
+  const path = content.temporaryPath();
+  let stored = 0;
+  let plain = 0;
+  const counted = async function* () {
+    for await (const chunk of archive) {
+      stored += chunk.length;
+      yield chunk;
+    }
+  };
+  const fd = openSync(path, "wx+", 0o600);
+  try {
+    rmSync(path);
+    for await (const chunk of decompress(counted(), { signal })) {
+      signal.throwIfAborted();
+      plain += chunk.length;
+      checkUnfolding(plain, stored, limits);
+      for (let at = 0; at < chunk.length; ) at += writeSync(fd, chunk, at);
+    }
+    return fd;
+  } catch (error) {
+    closeSync(fd);
+    throw diskError(error, path);
+  }
+}
+
+/** Reads headers only: content is passed over. */
+async function indexOf(fd: number, path: string, signal: AbortSignal): Promise<ArchiveIndex> {
+  const files = new Map<string, FileRange>();
+  const links = new Map<string, string>();
+  let members = 0;
   const reader = new TarReader({
     entry: (entry) => {
-      current = entry;
-      events.push({ kind: "entry", entry });
+      if (++members > maxFiles) throw corrupt(`it has more than ${maxFiles} files`);
+      const name = clean(entry.path);
+      if (entry.type === "file") files.set(name, { path, offset: reader.position, bytes: entry.size });
+      // A symbolic link is relative to its folder, a hard link to the archive.
+      else if (entry.type === "symlink") links.set(name, clean(posix.join(posix.dirname(name), entry.linkPath)));
+      else if (entry.type === "hardlink") links.set(name, clean(entry.linkPath));
     },
-    data: (bytes, hole) => {
-      if (hole > maxJsonBytes) throw corrupt("a file of the archive has a large hole");
-      if (hole > 0) events.push({ kind: "data", bytes: Buffer.alloc(hole) });
-      events.push({ kind: "data", bytes });
+    data: (_, hole, at) => {
+      if (hole > 0 || at < 0) throw corrupt("a file of the archive has a hole");
     },
-    end: () => {
-      if (current !== undefined) events.push({ kind: "end", entry: current });
-    },
+    end: () => {},
   });
-  for await (const chunk of chunks) {
-    reader.write(chunk);
-    yield* events.splice(0);
+  const { size } = fstatSync(fd);
+  const window = Buffer.allocUnsafe(windowBytes);
+  for (let turns = 0; reader.position < size; turns++) {
+    const passed = Math.min(reader.skippable, size - reader.position);
+    if (passed > windowBytes) {
+      reader.skip(passed);
+      continue;
+    }
+    const got = readSync(fd, window, 0, window.length, reader.position);
+    if (got === 0) break;
+    reader.write(window.subarray(0, got));
+    if (turns % 64 !== 63) continue;
+    signal.throwIfAborted();
+    await breathe();
   }
   reader.end();
-  yield* events.splice(0);
+  return { files, links };
 }
 
 /** A blob's path in a layout tells its digest. */
-function digestOfPath(path: string): Digest | undefined {
-  const digest = path.replace(/^blobs\/sha256\//, "sha256:");
-  return isDigest(digest) ? digest : undefined;
+function checkSmallBlobs(fd: number, files: ReadonlyMap<string, FileRange>): void {
+  for (const [path, file] of files) {
+    const expected = path.replace(/^blobs\/sha256\//, "sha256:");
+    if (file.bytes > smallBlob || !isDigest(expected)) continue;
+    const found = digestOf(readAt(fd, file));
+    if (found !== expected)
+      throw new OnggiError("corrupt", `${path} in the archive is damaged: it has the digest ${found}`);
+  }
+}
+
+function readAt(fd: number, { offset, bytes }: FileRange): Buffer {
+  const buffer = Buffer.allocUnsafe(bytes);
+  for (let at = 0; at < bytes; ) {
+    const got = readSync(fd, buffer, at, bytes - at, offset + at);
+    if (got === 0) throw corrupt("it is cut short");
+    at += got;
+  }
+  return buffer;
 }
 
 function clean(path: string): string {

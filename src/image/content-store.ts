@@ -95,6 +95,11 @@ export class ContentStore {
     return new Ingest(this.#directory, path, file);
   }
 
+  /** A name in the store's folder that a later opening removes if it is still there. */
+  temporaryPath(): string {
+    return temporaryPath(join(this.#directory, randomBytes(4).toString("hex")));
+  }
+
   /** Reads a small blob whole. @throws OnggiError `not_found`, `corrupt` when it is larger than `maxBytes` */
   async read(digest: Digest, maxBytes = 16 << 20): Promise<Buffer> {
     if (this.size(digest) > maxBytes) {

@@ -72,14 +72,6 @@ export async function* decompress(
   }
 }
 
-/** The first bytes of a stream of which nothing else is wanted. */
-export async function firstBytes(chunks: AsyncIterable<Uint8Array>, wanted: number): Promise<Buffer> {
-  const [start, all] = await peek(chunks, wanted);
-  // Leaving the stream closes its file; a generator that was never asked closes nothing.
-  for await (const _chunk of all) break;
-  return start;
-}
-
 /** The first bytes of a stream, and the whole stream again. */
 export async function peek(
   chunks: AsyncIterable<Uint8Array>,

@@ -1,10 +1,21 @@
+import { createHash } from "node:crypto";
 import { OnggiError } from "../base/error.ts";
-import { type Digest, hexOf } from "../oci/digest.ts";
+import { type DiffId, type Digest, hexOf, parseDigest } from "../oci/digest.ts";
 import { type Descriptor, type Manifest, mediaTypes, parseImageConfig, parseJson } from "../oci/manifest.ts";
 import { parseReference, type Reference, withDefaultTag } from "../oci/reference.ts";
 import type { ArchiveFiles } from "./archive-files.ts";
-import type { Blob, ContentStore } from "./content-store.ts";
-import { type Compression, detectCompression, firstBytes } from "./decompress.ts";
+import type { Blob } from "./content-store.ts";
+import { type Compression, detectCompression } from "./decompress.ts";
+import type { KeptBlobs } from "./kept-blobs.ts";
+import type { FileRange } from "./layer-job.ts";
+
+/** An image of an archive: its manifest and config are in the store, its layers where they lie. */
+export interface ArchivedImage {
+  readonly manifest: Digest;
+  readonly names: readonly Reference[];
+  /** The layers' blobs that the archive has. */
+  readonly sources: ReadonlyMap<Digest, FileRange>;
+}
 
 /** One image in an archive's `manifest.json`. */
 interface ArchiveItem {
@@ -26,45 +37,57 @@ const layerTypes: Readonly<Record<Compression, string>> = {
  * @throws OnggiError `corrupt` when it names files that aren't there
  */
 export async function dockerArchiveImages(
-  content: ContentStore,
+  kept: KeptBlobs,
   files: ArchiveFiles,
   manifestJson: Buffer,
-  manifests: ReadonlyMap<Digest, Digest>,
-): Promise<{ manifest: Digest; names: Reference[] }[]> {
-  const images: { manifest: Digest; names: Reference[] }[] = [];
+  manifests: ReadonlyMap<Digest, ArchivedImage>,
+): Promise<ArchivedImage[]> {
+  const images: ArchivedImage[] = [];
   for (const item of parseItems(manifestJson)) {
-    const config = required(files, item.Config);
+    const configBytes = files.read(required(files, item.Config));
     const layers = item.Layers.map((path) => required(files, path));
-    const { rootfs } = parseImageConfig(await content.read(config.digest), item.Config);
-    if (rootfs.diff_ids.length !== layers.length) {
+    const diffIds = parseImageConfig(configBytes, item.Config).rootfs.diff_ids;
+    if (diffIds.length !== layers.length) {
       throw new OnggiError(
         "corrupt",
-        `invalid manifest, layers length mismatch: expected ${layers.length}, got ${rootfs.diff_ids.length}`,
+        `invalid manifest, layers length mismatch: expected ${layers.length}, got ${diffIds.length}`,
       );
     }
-    const manifest = manifests.get(config.digest) ?? (await makeManifest(content, files, config, layers));
+    const config = await kept.put(configBytes);
     const names = item.RepoTags.map((tag) => withDefaultTag(parseReference(tag)));
-    images.push({ manifest, names });
+    const known = manifests.get(config.digest);
+    if (known === undefined) images.push({ ...(await makeManifest(kept, files, config, layers, diffIds)), names });
+    else images.push({ ...known, names });
   }
   return images;
 }
 
 /** Writes the manifest that a registry would have for these blobs. */
 async function makeManifest(
-  content: ContentStore,
+  kept: KeptBlobs,
   files: ArchiveFiles,
   config: Blob,
-  layers: readonly Blob[],
-): Promise<Digest> {
+  layers: readonly FileRange[],
+  diffIds: readonly DiffId[],
+): Promise<Omit<ArchivedImage, "names">> {
   const described: Descriptor[] = [];
-  for (const layer of layers) {
-    const start = await firstBytes(content.stream(layer.digest), 6);
-    described.push({ mediaType: layerTypes[detectCompression(start)], ...layer });
+  const sources = new Map<Digest, FileRange>();
+  for (const [index, layer] of layers.entries()) {
+    const compression = detectCompression(files.start(layer));
+    // A plain layer is what its diffID names, or it is refused when it is read.
+    const digest =
+      compression === "none" ? parseDigest(diffIds[index] ?? "") : await digestOfStream(files.stream(layer));
+    sources.set(digest, layer);
+    described.push({ mediaType: layerTypes[compression], digest, size: layer.bytes });
   }
-  const bytes = encodeManifest({ mediaType: mediaTypes.config, ...config }, described);
-  const { digest } = await content.put(bytes);
-  files.hold(digest);
-  return digest;
+  const { digest } = await kept.put(encodeManifest({ mediaType: mediaTypes.config, ...config }, described));
+  return { manifest: digest, sources };
+}
+
+async function digestOfStream(bytes: AsyncIterable<Uint8Array>): Promise<Digest> {
+  const hash = createHash("sha256");
+  for await (const chunk of bytes) hash.update(chunk);
+  return parseDigest(`sha256:${hash.digest("hex")}`);
 }
 
 /** A manifest's bytes: the same image always has the same ones. */
@@ -87,11 +110,11 @@ function plain({ mediaType, digest, size }: Descriptor): Descriptor {
   return { mediaType, digest, size };
 }
 
-function required(files: ArchiveFiles, path: string): Blob {
-  const blob = files.find(path);
-  if (blob === undefined)
+function required(files: ArchiveFiles, path: string): FileRange {
+  const file = files.find(path);
+  if (file === undefined)
     throw new OnggiError("corrupt", `the archive's manifest.json names ${path}, which isn't in it`);
-  return blob;
+  return file;
 }
 
 function parseItems(bytes: Buffer): ArchiveItem[] {

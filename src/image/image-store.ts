@@ -3,7 +3,7 @@ import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { sweepTemporaryFiles, syncDirectory, writeJsonAtomic } from "../base/atomic-file.ts";
 import { isOnggiError, messageOf, OnggiError } from "../base/error.ts";
-import { type ChainId, chainIds, type Digest, hexOf, isDigest } from "../oci/digest.ts";
+import { type ChainId, chainIds, type Digest, hexOf, isDigest, parseChainId } from "../oci/digest.ts";
 import { type ImageConfigFile, parseImageConfig } from "../oci/manifest.ts";
 import {
   familiarReference,
@@ -44,6 +44,10 @@ export interface StoredImage extends ImageRecord {
   readonly chainIds: readonly ChainId[];
 }
 
+/** Whether the blob of a layer is needed beside the layer itself. */
+type NeedsBlob = (chainId: ChainId, blob: Digest) => boolean;
+
+const noLayer = parseChainId(`sha256:${"0".repeat(64)}`);
 const referencesFile = "references.json";
 
 /**
@@ -56,6 +60,7 @@ const referencesFile = "references.json";
 export class ImageStore {
   readonly #directory: string;
   readonly #content: ContentStore;
+  readonly #needsBlob: NeedsBlob;
   readonly #reserve: Reserve;
   readonly #images = new Map<Digest, StoredImage>();
   readonly #references = new Map<string, Digest>();
@@ -63,9 +68,10 @@ export class ImageStore {
   readonly repairs: readonly string[];
   #last: Promise<unknown> = Promise.resolve();
 
-  private constructor(directory: string, content: ContentStore, repairs: string[]) {
+  private constructor(directory: string, content: ContentStore, needsBlob: NeedsBlob, repairs: string[]) {
     this.#directory = directory;
     this.#content = content;
+    this.#needsBlob = needsBlob;
     this.#reserve = new Reserve(join(directory, ".reserve"));
     this.#reserve.take();
     this.#readImages(repairs);
@@ -73,10 +79,10 @@ export class ImageStore {
     this.repairs = repairs;
   }
 
-  static async open(directory: string, content: ContentStore): Promise<ImageStore> {
+  static async open(directory: string, content: ContentStore, needsBlob: NeedsBlob = () => true): Promise<ImageStore> {
     await mkdir(directory, { recursive: true, mode: 0o700 });
     await sweepTemporaryFiles(directory);
-    return new ImageStore(directory, content, []);
+    return new ImageStore(directory, content, needsBlob, []);
   }
 
   get(id: Digest): StoredImage | undefined {
@@ -170,11 +176,15 @@ export class ImageStore {
     });
   }
 
+  /** The blobs that an image needs: of its layers only those that can't be made again. */
+  blobsOf({ id, manifest, layers, chainIds }: StoredImage): readonly Digest[] {
+    const needed = layers.filter(({ digest }, index) => this.#needsBlob(chainIds[index] ?? noLayer, digest));
+    return [id, manifest, ...needed.map(({ digest }) => digest)];
+  }
+
   /** The blobs that images need. */
   usedBlobs(): ReadonlySet<Digest> {
-    return new Set(
-      this.list().flatMap((image) => [image.id, image.manifest, ...image.layers.map(({ digest }) => digest)]),
-    );
+    return new Set(this.list().flatMap((image) => this.blobsOf(image)));
   }
 
   /** The layers that images need. */
@@ -197,9 +207,9 @@ export class ImageStore {
       if (!isDigest(id)) continue;
       try {
         const record = JSON.parse(readFileSync(join(this.#directory, name), "utf8")) as ImageRecord;
-        for (const { digest } of record.layers) this.#content.size(digest);
-        this.#content.size(record.manifest);
-        this.#images.set(id, this.#complete({ ...record, id }));
+        const image = this.#complete({ ...record, id });
+        for (const digest of this.blobsOf(image)) this.#content.size(digest);
+        this.#images.set(id, image);
       } catch (error) {
         repairs.push(`image ${id} can't be used and was left out: ${messageOf(error)}`);
       }

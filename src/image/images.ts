@@ -12,6 +12,7 @@ import { encodeManifest } from "./docker-archive.ts";
 import { defaultPrograms, hostImage } from "./from-host.ts";
 import { type ImageInfo, type ImageUser, imageInfo, type Progress } from "./image-info.ts";
 import { ImageStore, type StoredImage } from "./image-store.ts";
+import { LayerRecords } from "./layer-records.ts";
 import type { LayerSink } from "./layer-sink.ts";
 import { Layers, layersOf } from "./layers.ts";
 import { loadArchive } from "./load.ts";
@@ -24,6 +25,7 @@ import type { RegistryLogin } from "./registry-auth.ts";
 import { Registry } from "./registry-client.ts";
 import { deleteImage, type Removed, removeImage } from "./remove.ts";
 import { saveArchive } from "./save.ts";
+import { defaultLimits, type UnpackLimits } from "./unpack-limits.ts";
 
 export interface ImagesOptions {
   /** Folder of `blobs/` and `images/`. */
@@ -35,6 +37,10 @@ export interface ImagesOptions {
   readonly platform?: Platform;
   /** Registries (`host[:port]`) whose certificates aren't checked and that may speak plain HTTP; loopback is one of them. */
   readonly insecureRegistries?: readonly string[];
+  /** Keeps the blobs of layers beside what is unpacked of them; by default they are made again when they are needed. */
+  readonly keepBlobs?: boolean;
+  /** What an image may ask for at most, where it differs from the defaults. */
+  readonly limits?: Partial<UnpackLimits>;
   /** Waits between tries of a registry that doesn't answer. */
   readonly retryDelaysMs?: readonly number[];
   /** Docker's words: pull, push, load, tag, untag, delete, save. */
@@ -72,12 +78,17 @@ export interface ResolvedImage {
 export async function openImages(options: ImagesOptions): Promise<Images> {
   await mkdir(options.root, { recursive: true, mode: 0o711 });
   const content = await ContentStore.open(join(options.root, "blobs"));
-  const store = await ImageStore.open(join(options.root, "images"), content);
-  const layers = new Layers(options.sink, content);
-  const parts = { content, store, layers };
+  const { sink, keepBlobs = false } = options;
+  const limits = { ...defaultLimits, ...options.limits };
+  const records = await LayerRecords.open(join(options.root, "layers"), await sink.list());
+  const layers = new Layers({ sink, content, records, limits, keepBlobs });
+  const needsBlob = (chainId: ChainId, digest: Digest) => layers.needsBlob(chainId, digest);
+  const store = await ImageStore.open(join(options.root, "images"), content, needsBlob);
+  const parts = { content, store, layers, limits };
   const repairs = [...store.repairs];
-  // An image that couldn't be read keeps its blobs: what can be mended by hand isn't thrown away.
-  if (store.repairs.length === 0) deleteUnused(parts, content.list());
+  // An image that couldn't be read keeps its blobs and layers: what can be mended by hand isn't thrown away.
+  if (store.repairs.length > 0) return new Images(parts, options, repairs);
+  deleteUnused(parts, content.list());
   const removed = await layers.sweep((chainId) => store.usedLayers().has(chainId));
   if (removed > 0) repairs.push(`removed ${removed} layers that no image needs`);
   return new Images(parts, options, repairs);
@@ -114,7 +125,7 @@ export class Images {
    */
   async resolve(key: string): Promise<ResolvedImage> {
     const image = this.#parts.store.find(key);
-    for (const layer of layersOf(image)) await this.#parts.layers.ensure(layer, 0);
+    for (const layer of layersOf(image)) await this.#parts.layers.restore(layer);
     const { id, config, chainIds } = image;
     return { id, reference: shownReference(key), config: config.config ?? {}, file: config, chainIds };
   }
@@ -147,7 +158,11 @@ export class Images {
     }, options.signal);
   }
 
-  load(archive: AsyncIterable<Uint8Array>, options: { readonly signal?: AbortSignal } = {}): AsyncIterable<Progress> {
+  /** @param archive - its bytes, or the path of a file, which is read where it lies */
+  load(
+    archive: AsyncIterable<Uint8Array> | string,
+    options: { readonly signal?: AbortSignal } = {},
+  ): AsyncIterable<Progress> {
     const onLoaded = (image: StoredImage, name: string) => this.#event("load", image.id, name);
     return reporting(
       (report, signal) => loadArchive(this.#parts, archive, report, { platform: this.#platform, signal, onLoaded }),
@@ -156,9 +171,8 @@ export class Images {
   }
 
   save(keys: readonly string[], options: { readonly signal?: AbortSignal } = {}): AsyncIterable<Uint8Array> {
-    const { content, store } = this.#parts;
     for (const key of keys) this.#event("save", this.#idOrNothing(key), key);
-    return saveArchive(content, store, keys, options.signal);
+    return saveArchive(this.#parts, keys, options.signal);
   }
 
   /** @throws OnggiError `not_found`, `invalid` */

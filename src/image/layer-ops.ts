@@ -14,45 +14,65 @@ const specialBits = 0o7000;
 const opaqueMarker = ".wh..wh..opq";
 const whiteoutPrefix = ".wh.";
 const metaPrefix = ".wh..wh.";
-/** Files up to this size are one op; larger ones are opened and appended to. */
-const smallFile = 128 << 10;
-/** What an op takes on its way, beside content: its path and numbers. */
-const opBytes = 256;
-const slot = "file";
-const batchOps = 4000;
+const maxNameBytes = 255;
+/** With the slash before it and the NUL behind it, what the kernel takes as a path. */
+const maxPathBytes = 4094;
+
+/** The slot that the worker finds the layer's plain tar in, opened before it was jailed. */
+export const tarSlot = "tar";
 
 interface Pending {
   readonly path: string;
   readonly entry: TarEntry;
-  /** Content so far; undefined once the file is open. */
-  chunks: { readonly bytes: Uint8Array; readonly hole: number }[] | undefined;
+  /** Counts the layer's files with content. */
+  readonly ordinal: number;
+  /** Offset in the file, offset in the tar, length: three numbers a piece. */
+  readonly extents: number[];
+  /** Where in the file the next byte goes. */
+  offset: number;
 }
 
 /**
- * Turns a layer's tar into file operations.
+ * Turns a layer's tar into file operations. Content isn't in them: files are made of ranges of the tar.
  *
  * As the reader's visitor it collects ops until {@link take} hands them out. It knows what the layer made so far, so that a
  * later member replaces an earlier one, links in folders' names are followed inside the layer, and nothing leads out of it.
  * Times, and setgid bits that new files would inherit from, are set on folders at the very end.
  */
 export class LayerOps implements TarVisitor {
+  /** Files whose content a later member took away again. */
+  readonly gone = new Set<number>();
   readonly #style: WhiteoutStyle;
+  /** Where the tar begins in the file that {@link tarSlot} is. */
+  readonly #base: number;
   readonly #tree = new LayerTree();
+  /** The files that are there, by path. */
+  readonly #files = new Map<string, number>();
   /** Folders to finish, by path; the root is "". */
   readonly #directories = new Map<string, TarEntry>();
   #ops: Op[] = [];
-  #bytes = 0;
   #pending: Pending | undefined;
-  #skipped = false;
   #contentBytes = 0;
+  #ordinal = 0;
 
-  constructor(style: WhiteoutStyle) {
+  constructor(style: WhiteoutStyle, base = 0) {
     this.#style = style;
+    this.#base = base;
   }
 
-  /** Roughly the bytes that the collected ops will take on their way. */
-  get bytes(): number {
-    return this.#bytes;
+  /** How many ops wait to be taken. */
+  get waiting(): number {
+    return this.#ops.length;
+  }
+
+  /** Whether the layer says what owner and mode its root has. */
+  get hasRoot(): boolean {
+    return this.#directories.has("");
+  }
+
+  /** The file whose content is being told, and where in it the next byte goes; undefined for what isn't kept. */
+  get file(): { readonly path: string; readonly ordinal: number; readonly offset: number } | undefined {
+    return this.#pending;
   }
 
   /** Bytes of all files so far: the layer's size. */
@@ -60,14 +80,11 @@ export class LayerOps implements TarVisitor {
     return this.#contentBytes;
   }
 
-  /** Hands out the collected ops, in lists that are short enough to go as one. */
-  take(): readonly Op[][] {
+  /** Hands out the collected ops. */
+  take(): readonly Op[] {
     const ops = this.#ops;
     this.#ops = [];
-    this.#bytes = 0;
-    return Array.from({ length: Math.ceil(ops.length / batchOps) }, (_, index) =>
-      ops.slice(index * batchOps, (index + 1) * batchOps),
-    );
+    return ops;
   }
 
   /** The ops that finish the layer, once all members were read. */
@@ -80,40 +97,43 @@ export class LayerOps implements TarVisitor {
   }
 
   entry(entry: TarEntry): void {
-    this.#skipped = false;
     const path = this.#tree.resolve(entry.path);
+    checkNames(path);
     const name = basename(path);
     if (name.startsWith(whiteoutPrefix)) {
-      this.#skipped = true;
       this.#whiteout(dirname(path) === "/" ? "" : dirname(path), name);
       return;
     }
     // What aufs kept in such folders is no part of the image.
-    if (path.split("/").some((part) => part.startsWith(metaPrefix))) {
-      this.#skipped = true;
-      return;
-    }
+    if (path.includes(`/${metaPrefix}`)) return;
     this.#parents(path);
     if (entry.type === "directory") this.#directory(path, entry);
     else this.#file(path, entry);
   }
 
-  data(bytes: Buffer, hole: number): void {
+  data(bytes: Buffer, hole: number, at: number): void {
     const pending = this.#pending;
-    if (this.#skipped || pending === undefined) return;
-    this.#bytes += bytes.length;
-    if (pending.chunks !== undefined) pending.chunks.push({ bytes, hole });
-    else this.#add({ op: "append", slot: slot, ...(hole === 0 ? {} : { skip: hole }), data: bytes });
+    if (pending === undefined) return;
+    const { extents } = pending;
+    const offset = pending.offset + hole;
+    pending.offset = offset + bytes.length;
+    if (at < 0) return; // a hole at the end
+    const last = extents.length - 3;
+    const length = extents[last + 2] ?? 0;
+    const continues = hole === 0 && last >= 0 && (extents[last + 1] ?? 0) + length === this.#base + at;
+    if (continues) extents[last + 2] = length + bytes.length;
+    else extents.push(offset, this.#base + at, bytes.length);
   }
 
   end(): void {
     const pending = this.#pending;
     if (pending === undefined) return;
     this.#pending = undefined;
-    const { path, entry, chunks } = pending;
-    if (chunks === undefined) this.#add({ op: "closeSlot", slot: slot });
-    else this.#add({ op: "writeFile", path, data: joined(chunks), mode: entry.mode, exclusive: true });
-    this.#attributes(path, entry);
+    const { path, entry, extents } = pending;
+    const { uid, gid, size, mtimeNs, mode } = entry;
+    const owner = this.#isOwned(entry) ? { owner: [uid, gid] as const } : {};
+    this.#add({ op: "placeFile", from: tarSlot, path, mode, ...owner, mtimeNs, size, extents });
+    this.#xattrs(path, entry);
   }
 
   #file(path: string, entry: TarEntry): void {
@@ -129,19 +149,19 @@ export class LayerOps implements TarVisitor {
         return;
       case "symlink":
         if (entry.linkPath === "") throw corrupt(`the symbolic link ${path} points nowhere`);
+        if (Buffer.byteLength(entry.linkPath) > maxPathBytes) throw corrupt(`the link ${path} points too far`);
         this.#add({ op: "symlink", target: entry.linkPath, path });
         break;
       case "file":
         this.#contentBytes += entry.size;
-        this.#pending = { path, entry, chunks: entry.size <= smallFile ? [] : undefined };
-        if (entry.size > smallFile) {
-          this.#add({ op: "createFile", slot, path, mode: entry.mode });
-        }
+        this.#files.set(path, this.#ordinal);
+        this.#pending = { path, entry, ordinal: this.#ordinal++, extents: [], offset: 0 };
         return;
       case "fifo":
         this.#add({ op: "mknod", path, mode: S_IFIFO | entry.mode, major: 0, minor: 0 });
         break;
       default: {
+        if (entry.type === "char" && entry.major === 0 && entry.minor === 0) throw deletionMark(path);
         const kind = entry.type === "char" ? S_IFCHR : S_IFBLK;
         this.#add({ op: "mknod", path, mode: kind | entry.mode, major: entry.major, minor: entry.minor });
       }
@@ -179,7 +199,11 @@ export class LayerOps implements TarVisitor {
 
   /** What is new belongs to root; in a copy of other layers, a folder may hand its own group to it. */
   #owner(path: string, { uid, gid }: TarEntry, always: boolean): void {
-    if (always || uid !== 0 || gid !== 0 || this.#style === "remove") this.#add({ op: "chown", path, uid, gid });
+    if (always || this.#isOwned({ uid, gid })) this.#add({ op: "chown", path, uid, gid });
+  }
+
+  #isOwned({ uid, gid }: Pick<TarEntry, "uid" | "gid">): boolean {
+    return uid !== 0 || gid !== 0 || this.#style === "remove";
   }
 
   #xattrs(path: string, { xattrs, type }: TarEntry): void {
@@ -258,7 +282,13 @@ export class LayerOps implements TarVisitor {
     if (before === undefined && this.#style === "overlay") return;
     const isTree = before === undefined || before.kind === "directory";
     this.#add({ op: "remove", path, ...(isTree ? { recursive: true } : {}), ignore: ["ENOENT"] });
-    for (const gone of this.#tree.delete(path)) this.#directories.delete(gone);
+    for (const gone of this.#tree.delete(path)) {
+      this.#directories.delete(gone);
+      const ordinal = this.#files.get(gone);
+      if (ordinal === undefined) continue;
+      this.#files.delete(gone);
+      this.gone.add(ordinal);
+    }
   }
 
   /** Of the layers below a folder stays and anything else goes; an empty one may be made again. */
@@ -279,13 +309,26 @@ export class LayerOps implements TarVisitor {
 
   #add(op: Op): void {
     this.#ops.push(op);
-    this.#bytes += opBytes;
   }
 }
 
-function joined(chunks: readonly { readonly bytes: Uint8Array; readonly hole: number }[]): Uint8Array {
-  if (chunks.length === 0) return new Uint8Array();
-  const [first] = chunks;
-  if (chunks.length === 1 && first !== undefined && first.hole === 0) return first.bytes;
-  return Buffer.concat(chunks.flatMap(({ bytes, hole }) => (hole === 0 ? [bytes] : [Buffer.alloc(hole), bytes])));
+function checkNames(path: string): void {
+  // A character has three bytes at most here: nearly all paths need no closer look.
+  if (path.length * 3 <= maxNameBytes) return;
+  if (Buffer.byteLength(path) > maxPathBytes) throw corrupt(`a path has more than ${maxPathBytes} bytes`);
+  const long = path.split("/").find((name) => Buffer.byteLength(name) > maxNameBytes);
+  if (long === undefined) return;
+  throw corrupt(
+    `the name ${long.slice(0, 40)}… has ${Buffer.byteLength(long)} bytes, a file's has ${maxNameBytes} at most`,
+  );
+}
+
+function deletionMark(path: string): OnggiError {
+  return new OnggiError(
+    "unsupported",
+    `the layer has the device 0:0 at ${path}, which overlayfs takes for a deletion`,
+    {
+      hint: "Make the image without it: no driver of the kernel has that number.",
+    },
+  );
 }

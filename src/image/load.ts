@@ -3,17 +3,15 @@ import type { Digest } from "../oci/digest.ts";
 import { type Descriptor, isIndexType, mediaTypes, parseManifestOrIndex } from "../oci/manifest.ts";
 import { isPlatformMatch, type Platform } from "../oci/platform.ts";
 import { familiarReference, fullReference, parseReference, type Reference, withDefaultTag } from "../oci/reference.ts";
-import { type ArchiveFiles, spoolArchive } from "./archive-files.ts";
-import { dockerArchiveImages } from "./docker-archive.ts";
+import { ArchiveFiles } from "./archive-files.ts";
+import type { ContentStore } from "./content-store.ts";
+import { type ArchivedImage, dockerArchiveImages } from "./docker-archive.ts";
 import type { StoredImage } from "./image-store.ts";
+import { KeptBlobs } from "./kept-blobs.ts";
+import type { FileRange } from "./layer-job.ts";
+import type { LayerSource } from "./layers.ts";
 import type { Report } from "./progress.ts";
 import { deleteUnused, type ImageParts, register, reportLayers } from "./register.ts";
-
-/** An image of an archive, all of whose blobs are in the store. */
-export interface ArchivedImage {
-  readonly manifest: Digest;
-  readonly names: readonly Reference[];
-}
 
 export interface LoadOptions {
   readonly platform: Platform;
@@ -22,30 +20,33 @@ export interface LoadOptions {
 }
 
 /**
- * Loads the images of a docker archive or an OCI layout.
+ * Loads the images of a docker archive or an OCI layout, given bit by bit or as the path of a file.
  *
- * Its files may come in any order, so all are stored first, under their digests; what turns out not to belong to an image is
- * deleted again, as is all of it when the archive is damaged.
+ * Its files may come in any order, so it is read from a file: layers are unpacked from where they lie in it, side by side. Nothing is kept
+ * of an archive that is damaged.
  *
- * @throws OnggiError `corrupt`, or `invalid` when it is a tar of something else
+ * @throws OnggiError `corrupt`, `exhausted`, or `invalid` when it is a tar of something else
  */
 export async function loadArchive(
   parts: ImageParts,
-  archive: AsyncIterable<Uint8Array>,
+  archive: AsyncIterable<Uint8Array> | string,
   report: Report,
   options: LoadOptions,
 ): Promise<void> {
-  const files = await spoolArchive(parts.content, archive, options.signal, (blobs) => deleteUnused(parts, blobs));
+  const { content, limits } = parts;
+  const kept = new KeptBlobs(content);
+  using files = await ArchiveFiles.open(archive, content, limits, options.signal);
   try {
-    const images = await imagesOf(parts, files, options.platform);
+    const images = await imagesOf(content, kept, files, options.platform);
     if (images.length === 0) {
       throw new OnggiError("invalid", "the archive holds no image for this host", {
         hint: "It must be a docker archive or an OCI layout with an image for linux and this processor.",
       });
     }
-    for (const { manifest, names } of images) {
+    for (const { manifest, names, sources } of images) {
       const image = await register(parts, manifest, {
         signal: options.signal,
+        source: async ({ digest }) => sourceOf(content, sources, digest),
         onLayer: reportLayers(report, "Loading layer"),
       });
       await name(parts, image, names, report);
@@ -56,9 +57,15 @@ export async function loadArchive(
       }
     }
   } finally {
-    files.release();
-    deleteUnused(parts, files.blobs());
+    kept.release();
+    deleteUnused(parts, kept.digests());
   }
+}
+
+function sourceOf(content: ContentStore, sources: ReadonlyMap<Digest, FileRange>, digest: Digest): LayerSource {
+  const found = sources.get(digest);
+  if (found !== undefined) return { ...found, isVerified: false };
+  return { path: content.path(digest), offset: 0, bytes: content.size(digest), isVerified: true };
 }
 
 async function name(
@@ -80,17 +87,21 @@ async function name(
 }
 
 /** Newer docker archives are OCI layouts too: the layout knows the manifests as they were pulled, `manifest.json` the tags. */
-async function imagesOf(parts: ImageParts, files: ArchiveFiles, platform: Platform): Promise<ArchivedImage[]> {
-  const index = await files.read("index.json");
-  const archived = index === undefined ? [] : await layoutImages(parts, files, index, platform);
-  const manifestJson = await files.read("manifest.json");
+async function imagesOf(
+  content: ContentStore,
+  kept: KeptBlobs,
+  files: ArchiveFiles,
+  platform: Platform,
+): Promise<ArchivedImage[]> {
+  const [index, manifestJson] = ["index.json", "manifest.json"].map((path) => files.find(path));
+  const archived = index === undefined ? [] : await layoutImages(content, kept, files, files.read(index), platform);
   if (manifestJson !== undefined) {
-    const byConfig = new Map<Digest, Digest>();
-    for (const { manifest } of archived) {
-      const parsed = parseManifestOrIndex(await parts.content.read(manifest), `manifest ${manifest}`);
-      if ("manifest" in parsed) byConfig.set(parsed.manifest.config.digest, manifest);
+    const byConfig = new Map<Digest, ArchivedImage>();
+    for (const image of archived) {
+      const parsed = parseManifestOrIndex(await content.read(image.manifest), `manifest ${image.manifest}`);
+      if ("manifest" in parsed) byConfig.set(parsed.manifest.config.digest, image);
     }
-    return await dockerArchiveImages(parts.content, files, manifestJson, byConfig);
+    return await dockerArchiveImages(kept, files, files.read(manifestJson), byConfig);
   }
   if (index === undefined) {
     throw new OnggiError("invalid", "the archive is no image: it has neither manifest.json nor index.json", {
@@ -101,25 +112,28 @@ async function imagesOf(parts: ImageParts, files: ArchiveFiles, platform: Platfo
 }
 
 async function layoutImages(
-  { content }: ImageParts,
+  content: ContentStore,
+  kept: KeptBlobs,
   files: ArchiveFiles,
   indexJson: Buffer,
   platform: Platform,
 ): Promise<ArchivedImage[]> {
-  const images = new Map<Digest, Reference[]>();
+  const images = new Map<Digest, ArchivedImage>();
   const missing: string[] = [];
 
   const visit = async (descriptor: Descriptor, inherited: readonly Reference[], depth: number): Promise<void> => {
     if (depth > 4) throw new OnggiError("corrupt", "the archive's indexes are nested too deeply");
     const names = [...inherited, ...nameOf(descriptor)];
-    if (!files.hasBlob(descriptor.digest)) {
+    const file = files.blob(descriptor.digest);
+    if (file === undefined) {
       missing.push(descriptor.digest);
       return;
     }
     const isIndex = isIndexType(descriptor.mediaType);
     const offered = descriptor.platform;
     if (!isIndex && offered !== undefined && !isPlatformMatch(offered, platform)) return;
-    const parsed = parseManifestOrIndex(await content.read(descriptor.digest), `manifest ${descriptor.digest}`);
+    const bytes = files.read(file);
+    const parsed = parseManifestOrIndex(bytes, `manifest ${descriptor.digest}`);
     if ("index" in parsed) {
       for (const one of parsed.index.manifests) await visit(one, names, depth + 1);
       return;
@@ -127,13 +141,29 @@ async function layoutImages(
     const { config, layers } = parsed.manifest;
     const isImage = config.mediaType === mediaTypes.config || config.mediaType === mediaTypes.dockerConfig;
     if (!isImage) return;
-    const absent = [config, ...layers].filter(({ digest }) => !files.hasBlob(digest) && !content.has(digest));
+    const blobs = [config, ...layers].map(({ digest, size }) => ({ digest, size, file: files.blob(digest) }));
+    const absent = blobs.filter(({ digest, file }) => file === undefined && !content.has(digest));
     if (absent.length > 0) {
       missing.push(...absent.map(({ digest }) => digest));
       return;
     }
-    for (const { digest } of [config, ...layers]) files.hold(digest);
-    images.set(descriptor.digest, [...(images.get(descriptor.digest) ?? []), ...names]);
+    const sources = new Map<Digest, FileRange>();
+    for (const { digest, size, file } of blobs) {
+      kept.hold(digest);
+      if (file === undefined) continue;
+      if (file.bytes !== size) {
+        throw new OnggiError(
+          "corrupt",
+          `blob ${digest} has ${file.bytes} bytes instead of the ${size} of its manifest`,
+        );
+      }
+      sources.set(digest, file);
+    }
+    await keep(kept, descriptor.digest, bytes);
+    const configFile = files.blob(config.digest);
+    if (configFile !== undefined) await keep(kept, config.digest, files.read(configFile));
+    const all = [...(images.get(descriptor.digest)?.names ?? []), ...names];
+    images.set(descriptor.digest, { manifest: descriptor.digest, names: distinct(all), sources });
   };
 
   const parsed = parseManifestOrIndex(indexJson, "index.json");
@@ -142,7 +172,13 @@ async function layoutImages(
   if (images.size === 0 && missing.length > 0) {
     throw new OnggiError("corrupt", `the archive lacks blobs that it names: ${missing.slice(0, 3).join(", ")}`);
   }
-  return [...images].map(([manifest, names]) => ({ manifest, names: distinct(names) }));
+  return [...images.values()];
+}
+
+async function keep(kept: KeptBlobs, digest: Digest, bytes: Buffer): Promise<void> {
+  const blob = await kept.put(bytes);
+  if (blob.digest === digest) return;
+  throw new OnggiError("corrupt", `blob ${digest} in the archive is damaged: it has the digest ${blob.digest}`);
 }
 
 /** containerd writes the full name, others a reference, or a bare tag that names nothing by itself. */

@@ -1,8 +1,9 @@
+import { closeSync, openSync, readSync } from "node:fs";
 import { dirname } from "node:path";
 import { OnggiError } from "../base/error.ts";
 import type { ChainId } from "../oci/digest.ts";
 import type { Op } from "../program/op.ts";
-import type { ApplyLayer, LayerSink, WhiteoutStyle } from "./layer-sink.ts";
+import type { ApplyLayer, LayerMaterial, LayerSink, WhiteoutStyle } from "./layer-sink.ts";
 
 /** A file of a {@link MemoryTree}; hard links share one. */
 export interface MemoryFile {
@@ -20,9 +21,11 @@ export interface MemoryFile {
 /** Performs file operations on a tree in memory, as strictly as a kernel: what tests unpack into. */
 export class MemoryTree {
   readonly files = new Map<string, MemoryFile>();
-  readonly #slots = new Map<string, MemoryFile>();
+  readonly #tarPath: string;
 
-  constructor() {
+  /** @param tarPath - the tar that files are made of */
+  constructor(tarPath = "/dev/null") {
+    this.#tarPath = tarPath;
     this.files.set("/", file("directory", 0o755));
   }
 
@@ -38,24 +41,20 @@ export class MemoryTree {
 
   #perform(op: Op): string | undefined {
     switch (op.op) {
-      case "umask":
-      case "closeSlot":
-        return undefined;
+      case "placeFile": {
+        const made = file("file", op.mode);
+        made.data = Buffer.alloc(op.size);
+        for (let at = 0; at < op.extents.length; at += 3) {
+          const [offset = 0, from = 0, length = 0] = op.extents.slice(at, at + 3);
+          if (readAt(this.#tarPath, made.data.subarray(offset, offset + length), from) !== length) return "ENODATA";
+        }
+        if (op.owner !== undefined) Object.assign(made, { uid: op.owner[0], gid: op.owner[1] });
+        const errno = this.#make(op.path, made);
+        made.mtimeNs = op.mtimeNs;
+        return errno;
+      }
       case "mkdir":
         return this.#make(op.path, file("directory", op.mode));
-      case "writeFile":
-        return this.#make(op.path, { ...file("file", op.mode), data: Buffer.from(op.data as Uint8Array) });
-      case "createFile": {
-        const made = file("file", op.mode);
-        this.#slots.set(op.slot, made);
-        return this.#make(op.path, made);
-      }
-      case "append": {
-        const open = this.#slots.get(op.slot);
-        if (open === undefined) return "EBADF";
-        open.data = Buffer.concat([open.data, Buffer.alloc(op.skip ?? 0), op.data]);
-        return undefined;
-      }
       case "symlink":
         return this.#make(op.path, { ...file("symlink", 0o777), target: op.target });
       case "mknod":
@@ -121,10 +120,16 @@ export class MemorySink implements LayerSink {
     return this.layers.has(chainId);
   }
 
-  async layer(chainId: ChainId, parent: ChainId | undefined, apply: ApplyLayer): Promise<void> {
+  async layer(
+    chainId: ChainId,
+    parent: ChainId | undefined,
+    apply: ApplyLayer,
+    { tarPath, below }: LayerMaterial,
+  ): Promise<void> {
+    await below;
     if (parent !== undefined && !this.layers.has(parent))
       throw new OnggiError("not_found", `layer ${parent} is missing`);
-    const tree = new MemoryTree();
+    const tree = new MemoryTree(tarPath);
     if (this.whiteouts === "remove" && parent !== undefined) {
       for (const [path, one] of this.layers.get(parent)?.tree.files ?? []) tree.files.set(path, structuredCopy(one));
     }
@@ -149,4 +154,13 @@ function structuredCopy(one: MemoryFile): MemoryFile {
 
 function file(kind: MemoryFile["kind"], mode: number): MemoryFile {
   return { kind, mode, uid: 0, gid: 0, mtimeNs: -1n, data: Buffer.alloc(0), target: "", device: "", xattrs: new Map() };
+}
+
+function readAt(path: string, into: Buffer, at: number): number {
+  const fd = openSync(path, "r");
+  try {
+    return into.length === 0 ? 0 : readSync(fd, into, 0, into.length, at);
+  } finally {
+    closeSync(fd);
+  }
 }

@@ -1,5 +1,5 @@
 import { messageOf, OnggiError } from "../base/error.ts";
-import { type Digest, shortId } from "../oci/digest.ts";
+import { chainIds, type Digest, shortId } from "../oci/digest.ts";
 import { type Descriptor, type Manifest, mediaTypes, parseImageConfig, parseManifestOrIndex } from "../oci/manifest.ts";
 import { formatPlatform, isPlatformMatch, type Platform } from "../oci/platform.ts";
 import { familiarReference, fullName, fullReference, type Reference } from "../oci/reference.ts";
@@ -33,7 +33,7 @@ export async function pullImage(
   report: Report,
   { platform, signal }: PullOptions,
 ): Promise<StoredImage> {
-  const { content, store } = parts;
+  const { content } = parts;
   const holds = new Map<Digest, () => void>();
   const hold = (digest: Digest) => {
     if (!holds.has(digest)) holds.set(digest, content.hold(digest));
@@ -52,14 +52,16 @@ export async function pullImage(
     const { digest } = await content.put(found.bytes);
     hold(digest);
 
-    const image = await pullLayers(parts, registry, manifest, digest, fullName(reference), report, signal);
+    const present = await presentLayers(parts, manifest);
+    const from = { registry, manifest, digest, repository: fullName(reference), present };
+    const image = await pullLayers(parts, from, report, signal);
     const status = await name(parts, image, reference, top.digest);
     report({ status: `Digest: ${top.digest}` });
     report({ status: `Status: ${status} for ${familiarReference(reference)}` });
     return image;
   } finally {
     for (const release of holds.values()) release();
-    deleteUnused({ content, store }, holds.keys());
+    deleteUnused(parts, holds.keys());
   }
 }
 
@@ -84,20 +86,43 @@ async function choose(
   );
 }
 
+interface Pulled {
+  readonly registry: Registry;
+  readonly manifest: Manifest;
+  readonly digest: Digest;
+  /** `host/path`. */
+  readonly repository: string;
+  /** Blobs of layers that are there unpacked. */
+  readonly present: ReadonlySet<Digest>;
+}
+
+/** The blobs of those layers that needn't be fetched, as they are here by what the config says of them. */
+async function presentLayers({ content, layers }: ImageParts, manifest: Manifest): Promise<ReadonlySet<Digest>> {
+  const id = manifest.config.digest;
+  const { rootfs } = parseImageConfig(await content.read(id), `config ${id}`);
+  const chain = chainIds(rootfs.diff_ids);
+  const needed = new Set<Digest>();
+  const present = new Set<Digest>();
+  for (const [index, { digest }] of manifest.layers.entries()) {
+    const chainId = chain[index];
+    const isThere = chainId !== undefined && layers.isRemade(chainId) && !layers.keepsBlobs;
+    (isThere ? present : needed).add(digest);
+  }
+  return present.difference(needed);
+}
+
 /** Downloads layers, three at a time, and unpacks each as soon as it and those below it are there. */
 async function pullLayers(
   parts: ImageParts,
-  registry: Registry,
-  manifest: Manifest,
-  digest: Digest,
-  repository: string,
+  { registry, manifest, digest, repository, present }: Pulled,
   report: Report,
   signal: AbortSignal,
 ): Promise<StoredImage> {
+  const { content } = parts;
   const stop = new AbortController();
   const both = AbortSignal.any([signal, stop.signal]);
   const layers = new Map(manifest.layers.map((layer) => [layer.digest, layer]));
-  const absent = new Set([...layers.keys()].filter((layer) => !parts.content.has(layer)));
+  const absent = new Set([...layers.keys()].filter((layer) => !present.has(layer) && !content.has(layer)));
   for (const layer of layers.keys()) {
     const status = absent.has(layer) ? "Pulling fs layer" : "Already exists";
     report({ id: shortId(layer), status, progressDetail: {} });
@@ -105,14 +130,19 @@ async function pullLayers(
 
   const downloads = eachWithin(parallelDownloads, [...layers.keys()], async (key) => {
     const layer = layers.get(key);
-    if (layer !== undefined) await downloadLayer(parts.content, registry, layer, report, both);
+    if (layer !== undefined && absent.has(key)) await downloadLayer(content, registry, layer, report, both);
   });
   const extract = reportLayers(report, "Extracting");
   try {
     return await register(parts, digest, {
       repository,
       signal: both,
-      ready: async (layer) => await downloads.get(layer.digest),
+      source: async (layer) => {
+        await downloads.get(layer.digest);
+        // What was there when the pull began may have gone since.
+        if (!content.has(layer.digest)) await downloadLayer(content, registry, layer, report, both);
+        return { path: content.path(layer.digest), offset: 0, bytes: layer.size, isVerified: true };
+      },
       onLayer: (layer, state, bytes) => {
         extract(layer, state, bytes);
         if (state === "done" && absent.has(layer.digest))

@@ -8,20 +8,22 @@ import { eachWithin } from "./bounded.ts";
 import type { Blob, ContentStore } from "./content-store.ts";
 import { encodeManifest } from "./docker-archive.ts";
 import type { ImageRecord, LayerRecord, StoredImage } from "./image-store.ts";
+import { type LayerToUnpack, layersOf } from "./layers.ts";
 import { type Report, steps } from "./progress.ts";
 import { deleteUnused, type ImageParts, manifestIn } from "./register.ts";
 import type { Registry } from "./registry-client.ts";
 import { BrokenConnection } from "./registry-http.ts";
 
 const parallelUploads = 3;
+const parallelPacks = 2;
 /** Packing is done once an image, so that a registry always gets the same bytes; density matters less than time. */
 const gzipLevel = 4;
 
 /**
  * Pushes an image to its registry: what the registry has already isn't sent, what it has elsewhere is taken over from there.
  *
- * Blobs go as they are stored, so an image that was pulled keeps its digests. Plain layers (of a loaded archive) are packed
- * first, and stay so.
+ * Where the registry has an image's blobs, or they are kept here, they go as they are, so that an image that was pulled keeps its digests.
+ * Of other layers the tar is made again and packed: they get digests of their own, the same each time.
  *
  * @throws OnggiError `not_found`, `denied`, `unavailable`
  */
@@ -47,11 +49,14 @@ export async function pushImage(
   try {
     const diffIds = found.config.rootfs.diff_ids;
     for (const diffId of diffIds.toReversed()) report({ id: shortId(diffId), status: "Preparing", progressDetail: {} });
-    const image = await packed(parts, found, signal);
+    const outcomes = new Map<Digest, string>();
+    const image = await packed(parts, found, { registry, reference, signal, outcomes, releases });
     const unique = [...new Map(image.layers.map((layer) => [layer.digest, layer])).values()].reverse();
     const uploads = eachWithin(parallelUploads, unique, (layer) => {
       // The diffID stays the same when a plain layer is packed, so each layer keeps its line from first to last.
       const id = shortId(diffIds[image.layers.indexOf(layer)] ?? layer.digest);
+      const outcome = outcomes.get(layer.digest);
+      if (outcome !== undefined) return Promise.resolve(report({ id, status: outcome, progressDetail: {} }));
       return pushLayer(content, registry, { reference, layer, id }, report, signal);
     });
     try {
@@ -71,30 +76,77 @@ export async function pushImage(
     return image;
   } finally {
     for (const release of releases) release();
-    deleteUnused(parts, [found.manifest, ...found.layers.map(({ digest }) => digest)]);
+    deleteUnused(parts, [found.manifest, ...found.layers.map(({ digest }) => digest), ...packedBlobs(parts, found)]);
   }
 }
 
-/** The image with every plain layer packed, under a manifest that says so. */
-async function packed({ content, store }: ImageParts, image: StoredImage, signal: AbortSignal): Promise<StoredImage> {
-  if (!image.layers.some(({ mediaType }) => mediaType === mediaTypes.layer)) return image;
+interface Packing {
+  readonly registry: Registry;
+  readonly reference: Reference;
+  readonly signal: AbortSignal;
+  /** Takes what became of layers that the registry has. */
+  readonly outcomes: Map<Digest, string>;
+  /** Takes what lets go of the blobs that are made. */
+  readonly releases: (() => void)[];
+}
+
+/** The image with packed layers under a manifest that says so; itself when all of its blobs are here or in the registry. */
+async function packed(parts: ImageParts, image: StoredImage, packing: Packing): Promise<StoredImage> {
+  const { content, store } = parts;
+  const stack = layersOf(image);
+  const packs = eachWithin(parallelPacks, [...stack.keys()], async (index): Promise<LayerRecord> => {
+    const [layer, known] = [stack[index], image.layers[index]];
+    if (layer === undefined || known === undefined) throw new RangeError(`no layer ${index}`);
+    return (await isAtHand(content, known, packing)) ? known : await pack(parts, layer, known, packing);
+  });
   const layers: LayerRecord[] = [];
-  for (const layer of image.layers) {
-    if (layer.mediaType !== mediaTypes.layer) {
-      layers.push(layer);
-      continue;
-    }
-    signal.throwIfAborted();
-    const gzip = createGzip({ level: gzipLevel, strategy: constants.Z_DEFAULT_STRATEGY, chunkSize: 256 << 10 });
-    const source = Readable.from(content.stream(layer.digest), { objectMode: false });
-    source.on("error", (error) => gzip.destroy(error));
-    const blob = await content.ingest(source.pipe(gzip));
-    layers.push({ ...layer, ...blob, mediaType: mediaTypes.layerGzip });
+  try {
+    for (const index of stack.keys()) layers.push(await packs.get(index));
+  } finally {
+    await packs.settled();
   }
+  if (layers.every((layer, index) => layer === image.layers[index])) return image;
   const { config } = manifestIn(await content.read(image.manifest), image.manifest);
   const described: Descriptor[] = layers.map(({ mediaType, digest, size }) => ({ mediaType, digest, size }));
   const { digest } = await content.put(encodeManifest({ ...config, mediaType: mediaTypes.config }, described));
   return await store.put({ ...recordOf(image), manifest: digest, manifestType: mediaTypes.manifest, layers });
+}
+
+/** Whether a layer's packed blob is here, or in the registry, or can be taken over there. */
+async function isAtHand(content: ContentStore, layer: LayerRecord, packing: Packing): Promise<boolean> {
+  const { registry, reference, outcomes } = packing;
+  const { digest, mediaType } = layer;
+  if (mediaType === mediaTypes.layer) return false;
+  if (content.has(digest)) return true;
+  const from = elsewhere(layer, reference);
+  if (await registry.hasBlob(digest)) outcomes.set(digest, "Layer already exists");
+  else if (from !== undefined && (await registry.mountOrStart(digest, from)) === undefined)
+    outcomes.set(digest, `Mounted from ${from}`);
+  return outcomes.has(digest);
+}
+
+async function pack(
+  { content, layers }: ImageParts,
+  layer: LayerToUnpack,
+  known: LayerRecord,
+  { signal, releases }: Packing,
+): Promise<LayerRecord> {
+  const gzip = createGzip({ level: gzipLevel, strategy: constants.Z_DEFAULT_STRATEGY, chunkSize: 256 << 10 });
+  const source = Readable.from(layers.tar(layer), { objectMode: false, signal });
+  source.on("error", (error) => gzip.destroy(error));
+  const blob = await content.ingest(source.pipe(gzip));
+  releases.push(content.hold(blob.digest));
+  return { ...plainRecord(known), ...blob, mediaType: mediaTypes.layerGzip };
+}
+
+/** Without the repositories, which have the blob as it was before. */
+function plainRecord({ digest, size, mediaType, contentBytes }: LayerRecord): LayerRecord {
+  return { digest, size, mediaType, contentBytes };
+}
+
+/** The blobs that an image has after it was packed. */
+function packedBlobs({ store }: ImageParts, { id }: StoredImage): readonly Digest[] {
+  return store.get(id)?.layers.map(({ digest }) => digest) ?? [];
 }
 
 async function pushLayer(

@@ -1,37 +1,45 @@
 import { OnggiError } from "../base/error.ts";
 import { chainIds, type Digest, shortId } from "../oci/digest.ts";
 import { type Descriptor, type Manifest, mediaTypes, parseImageConfig, parseManifestOrIndex } from "../oci/manifest.ts";
+import { eachWithin } from "./bounded.ts";
 import type { ContentStore } from "./content-store.ts";
 import type { ImageStore, LayerRecord, StoredImage } from "./image-store.ts";
-import { type Layers, layersOf } from "./layers.ts";
+import { type LayerSource, type Layers, type LayerToUnpack, layersOf } from "./layers.ts";
 import { type Report, steps } from "./progress.ts";
+import { checkLayerCount, type UnpackLimits } from "./unpack-limits.ts";
 
 /** The parts that images are kept in. */
 export interface ImageParts {
   readonly content: ContentStore;
   readonly store: ImageStore;
   readonly layers: Layers;
+  readonly limits: UnpackLimits;
 }
 
 export interface RegisterOptions {
   /** Repository the blobs came from. */
   readonly repository?: string;
   readonly signal?: AbortSignal | undefined;
-  /** Resolves when a layer's blob is in the store. */
-  readonly ready?: (layer: Descriptor) => Promise<void>;
+  /** Where a layer's stored bytes are, once they are; asked only for layers that aren't there. Default: in the store. */
+  readonly source?: ((layer: Descriptor) => Promise<LayerSource>) | undefined;
   readonly onLayer?: (layer: Descriptor, state: "extracting" | "done", storedBytes: number) => void;
 }
 
+/** More would only make each slower. */
+const parallelLayers = 3;
+
 /**
- * Makes an image of blobs that are all in the store: unpacks its layers and writes its record. The caller holds the blobs.
+ * Makes an image of a config and a manifest that are in the store: unpacks its layers, side by side, and writes its record. The caller holds
+ * the blobs.
  *
- * @throws OnggiError `corrupt` when config and layers don't fit each other
+ * @throws OnggiError `corrupt` when config and layers don't fit each other; nothing new is left then
  */
 export async function register(
-  { content, store, layers }: ImageParts,
+  parts: ImageParts,
   manifestDigest: Digest,
   options: RegisterOptions = {},
 ): Promise<StoredImage> {
+  const { content, store, layers, limits } = parts;
   const manifest = manifestIn(await content.read(manifestDigest), manifestDigest);
   const id = manifest.config.digest;
   const config = parseImageConfig(await content.read(id), `config ${id}`);
@@ -42,32 +50,14 @@ export async function register(
       `invalid manifest, layers length mismatch: expected ${manifest.layers.length}, got ${diffIds.length} in config ${id}`,
     );
   }
+  checkLayerCount(diffIds.length, limits);
 
   const chain = chainIds(diffIds);
   const release = layers.hold(chain);
   let isDone = false;
   try {
-    const records: LayerRecord[] = [];
     const stack = layersOf({ config, chainIds: chain, layers: manifest.layers.map(plainRecord) });
-    for (const [index, layer] of stack.entries()) {
-      options.signal?.throwIfAborted();
-      const descriptor = manifest.layers[index];
-      if (descriptor === undefined) continue;
-      await options.ready?.(descriptor);
-      const known = knownLayer(store, layer.chainId, layer.blob.digest);
-      const onProgress = (bytes: number) => options.onLayer?.(descriptor, "extracting", bytes);
-      const contentBytes = await layers.ensure(layer, known?.contentBytes, { onProgress, signal: options.signal });
-      options.onLayer?.(descriptor, "done", descriptor.size);
-      const repositories = union(
-        known?.digest === descriptor.digest ? known.repositories : undefined,
-        options.repository,
-      );
-      records.push({
-        ...plainRecord(descriptor),
-        contentBytes,
-        ...(repositories.length === 0 ? {} : { repositories }),
-      });
-    }
+    const records = await unpackStack(parts, stack, manifest.layers, options);
     const manifestType = manifest.mediaType ?? mediaTypes.manifest;
     const image = await store.put({
       id,
@@ -82,6 +72,64 @@ export async function register(
     release();
     if (!isDone) await layers.remove(chain, (chainId) => store.usedLayers().has(chainId));
   }
+}
+
+/** Unpacks some layers at a time, each begun after those below it; the first failure stops all. */
+async function unpackStack(
+  { store, layers }: ImageParts,
+  stack: readonly LayerToUnpack[],
+  descriptors: readonly Descriptor[],
+  { signal, source, onLayer, repository }: RegisterOptions,
+): Promise<LayerRecord[]> {
+  const stop = new AbortController();
+  const both = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
+  const indexes = [...stack.keys()];
+  const there = stack.map(() => Promise.withResolvers<void>());
+  for (const { promise } of there) promise.catch(() => {}); // whoever needs it is told
+  const unpacking = eachWithin(parallelLayers, indexes, async (index) => {
+    both.throwIfAborted();
+    const [layer, descriptor] = [stack[index], descriptors[index]];
+    if (layer === undefined || descriptor === undefined) throw new RangeError(`no layer ${index}`);
+    const below = there[index - 1]?.promise ?? Promise.resolve();
+    try {
+      const contentBytes = await layers.ensure(layer, {
+        ...(source === undefined ? {} : { source: () => source(descriptor) }),
+        below,
+        onProgress: (bytes) => onLayer?.(descriptor, "extracting", bytes),
+        signal: both,
+      });
+      await below;
+      there[index]?.resolve();
+      onLayer?.(descriptor, "done", descriptor.size);
+      return recordOf(store, layer, descriptor, contentBytes, repository);
+    } catch (error) {
+      stop.abort(error);
+      there[index]?.reject(error);
+      throw error;
+    }
+  });
+  try {
+    const records: LayerRecord[] = [];
+    for (const index of indexes) records.push(await unpacking.get(index));
+    return records;
+  } catch (error) {
+    // The failure that stopped the others, not theirs.
+    throw signal?.aborted ? signal.reason : stop.signal.aborted ? stop.signal.reason : error;
+  } finally {
+    await unpacking.settled();
+  }
+}
+
+function recordOf(
+  store: ImageStore,
+  { chainId }: LayerToUnpack,
+  descriptor: Descriptor,
+  contentBytes: number,
+  repository: string | undefined,
+): LayerRecord {
+  const known = knownLayer(store, chainId, descriptor.digest);
+  const repositories = union(known?.digest === descriptor.digest ? known.repositories : undefined, repository);
+  return { ...plainRecord(descriptor), contentBytes, ...(repositories.length === 0 ? {} : { repositories }) };
 }
 
 /** Reports the unpacking of layers as Docker's clients expect it: a bar for each. */

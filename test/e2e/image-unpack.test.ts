@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { createReadStream, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
@@ -10,12 +10,16 @@ import type { Executor } from "../../src/executor/executor.ts";
 import { openExecutor } from "../../src/executor/spawner.ts";
 import { hostImage } from "../../src/image/from-host.ts";
 import { openImages } from "../../src/image/images.ts";
+import type { LayerBatch } from "../../src/image/layer-job.ts";
+import { tarSlot } from "../../src/image/layer-ops.ts";
+import { LayerThreads } from "../../src/image/layer-threads.ts";
 import { MemorySink } from "../../src/image/memory-sink.ts";
 import { type TarEntry, tarEntry } from "../../src/image/tar-entry.ts";
 import { TarReader } from "../../src/image/tar-reader.ts";
 import { encodeTarHeader, tarEnd, tarPadding } from "../../src/image/tar-writer.ts";
-import { unpackLayer } from "../../src/image/unpack.ts";
-import { digestOf, parseDiffId } from "../../src/oci/digest.ts";
+import { defaultLimits } from "../../src/image/unpack-limits.ts";
+import { digestOf } from "../../src/oci/digest.ts";
+import { O_RDONLY } from "../../src/program/kernel.ts";
 
 const binary = join(import.meta.dirname, "../../build/onggi-exec");
 
@@ -178,16 +182,18 @@ describe("images on a full disk", () => {
 type Members = readonly (readonly [entry: Partial<TarEntry> & Pick<TarEntry, "type" | "path">, content?: string])[];
 
 async function unpack(tar: Buffer, folder: string, through = executor): Promise<void> {
+  const path = join(scratch, "layer.tar");
+  writeFileSync(path, tar);
   const worker = await through.work([
+    { op: "open", slot: tarSlot, path, flags: O_RDONLY },
     { op: "chroot", path: folder },
     { op: "chdir", path: "/" },
   ]);
   try {
-    const path = join(scratch, "layer.tar");
-    writeFileSync(path, tar);
-    const diffId = parseDiffId(digestOf(tar));
-    const stored = createReadStream(path, { highWaterMark: 64 << 10 });
-    await unpackLayer(stored, worker, { diffId, storedDigest: digestOf("packed"), whiteouts: "overlay" });
+    const source = { path, offset: 0, bytes: tar.length };
+    const job = { source, compression: "none", want: "ops", whiteouts: "overlay", limits: defaultLimits } as const;
+    const take = async ({ ops = [] }: LayerBatch) => void (await worker.run(ops));
+    await new LayerThreads().run({ ...job, diffId: digestOf(tar) }, take);
   } finally {
     await worker.close();
   }

@@ -1,15 +1,26 @@
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
-import { gzipSync } from "node:zlib";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { gzipSync, zstdCompressSync } from "node:zlib";
 import fc from "fast-check";
-import { digestOf, parseDiffId } from "../oci/digest.ts";
+import { digestOf } from "../oci/digest.ts";
+import type { Op } from "../program/op.ts";
+import { type LayerBatch, type LayerFacts, type LayerJob, readLayer } from "./layer-job.ts";
 import type { WhiteoutStyle } from "./layer-sink.ts";
 import { MemoryTree } from "./memory-sink.ts";
 import { type TarEntry, tarEntry } from "./tar-entry.ts";
 import { encodeTarHeader, tarEnd, tarPadding } from "./tar-writer.ts";
-import { unpackLayer } from "./unpack.ts";
+import { defaultLimits } from "./unpack-limits.ts";
 
-describe("unpackLayer", () => {
+let scratch: string;
+before(() => {
+  scratch = mkdtempSync(join(tmpdir(), "onggi-unpack-unit-"));
+});
+after(() => rmSync(scratch, { recursive: true, force: true }));
+
+describe("readLayer", () => {
   it("makes files with owner, mode, attributes and times, in an order that keeps them", async () => {
     const capability = Buffer.of(1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0);
     const tree = await unpack([
@@ -169,38 +180,56 @@ describe("unpackLayer", () => {
 
   it("tells a diffID that isn't the tar's, naming both", async () => {
     const tar = layer([[{ type: "file", path: "x" }]]);
-    const diffId = parseDiffId(digestOf("other"));
-    const work = unpackLayer(once(gzipSync(tar)), new MemoryTree(), {
-      diffId,
-      storedDigest: digestOf(gzipSync(tar)),
-      whiteouts: "overlay",
-    });
-    await assert.rejects(work, {
+    const diffId = digestOf("other");
+    await assert.rejects(read(gzipSync(tar), { diffId, compression: "gzip", plainPath: join(scratch, "plain") }), {
       code: "corrupt",
       message: `layer ${diffId} is damaged: its tar has the digest ${digestOf(tar)}`,
     });
   });
 
-  it("tells a failing worker's error, once all that was sent has ended", async () => {
-    const tar = layer(
-      Array.from({ length: 20 }, (_, index) => [{ type: "file", path: String(index) }, "x".repeat(120_000)]) as Members,
-    );
-    let running = 0;
-    const worker = {
-      run: async () => {
-        running++;
-        await new Promise((resolve) => setTimeout(resolve, 5));
-        running--;
-        throw new Error("no space left");
-      },
-    };
-    const work = unpackLayer(once(tar), worker, {
-      diffId: parseDiffId(digestOf(tar)),
-      storedDigest: digestOf(tar),
-      whiteouts: "overlay",
+  it("tells stored bytes that aren't what their digest says, and a layer that is shorter than it was said to be", async () => {
+    const tar = layer([[{ type: "file", path: "x" }]]);
+    const packed = gzipSync(tar);
+    const job = { diffId: digestOf(tar), compression: "gzip", plainPath: join(scratch, "plain") } as const;
+    await assert.rejects(read(packed, { ...job, storedDigest: digestOf("y") }), /blob sha256:\w+ has the digest/);
+    await assert.rejects(read(tar, { diffId: digestOf(tar), bytes: tar.length + 1 }), /shorter than it was said/);
+  });
+
+  it("refuses what unfolds to more than a limit, and names it", async () => {
+    const zeros = layer([[{ type: "file", path: "zeros" }, "\0".repeat(80 << 20)]]);
+    const job = { diffId: digestOf(zeros), compression: "zstd", plainPath: join(scratch, "plain") } as const;
+    await assert.rejects(read(zstdCompressSync(zeros), job), {
+      code: "exhausted",
+      message: /unfolds to more than 2000 times its \d+ bytes/,
+      hint: /--max-layer-ratio/,
     });
-    await assert.rejects(work, /no space left/);
-    assert.equal(running, 0);
+    const limits = { ...defaultLimits, maxLayerBytes: 1 << 20 };
+    await assert.rejects(read(zstdCompressSync(zeros), { ...job, limits }), {
+      code: "exhausted",
+      message: /unfolds to more than 1048576 bytes/,
+      hint: /--max-layer-bytes/,
+    });
+    assert.ok(!existsSync(join(scratch, "plain")), "the plain tar is left");
+  });
+
+  it("refuses names that are too long, and the device that would be a deletion", async () => {
+    await assert.rejects(unpack([[{ type: "file", path: "x".repeat(256) }]]), {
+      code: "corrupt",
+      message: /the name x+… has 256 bytes, a file's has 255 at most/,
+    });
+    await unpack([[{ type: "file", path: "x".repeat(255) }]]);
+    await assert.rejects(unpack([[{ type: "file", path: "x/".repeat(2040) + "y".repeat(50) }]]), {
+      code: "corrupt",
+      message: /a path has more than 409[46] bytes/,
+    });
+    await assert.rejects(unpack([[{ type: "symlink", path: "x", linkPath: "y".repeat(5000) }]]), {
+      code: "corrupt",
+      message: /points too far/,
+    });
+    await assert.rejects(unpack([[{ type: "char", path: "etc/passwd" }]]), {
+      code: "unsupported",
+      message: /device 0:0 at \/etc\/passwd/,
+    });
   });
 
   it("never asks for a path outside, nor fails but as corrupt, whatever the members", async () => {
@@ -258,14 +287,23 @@ function layer(members: Members): Buffer {
 async function unpack(
   members: Members,
   whiteouts: WhiteoutStyle = "overlay",
-  tree = new MemoryTree(),
+  tree = new MemoryTree(join(scratch, "layer.tar")),
 ): Promise<MemoryTree> {
   const tar = layer(members);
-  const digest = digestOf(tar);
-  await unpackLayer(once(tar), tree, { diffId: parseDiffId(digest), storedDigest: digest, whiteouts });
+  const ops: Op[] = [];
+  await read(tar, { diffId: digestOf(tar), whiteouts }, (batch) => ops.push(...(batch.ops ?? [])));
+  await tree.run(ops);
   return tree;
 }
 
-async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
-  for (let at = 0; at < bytes.length; at += 64 << 10) yield bytes.subarray(at, at + (64 << 10));
+async function read(
+  stored: Buffer,
+  job: Partial<LayerJob> & Pick<LayerJob, "diffId"> & { readonly bytes?: number },
+  emit: (batch: LayerBatch) => void = () => {},
+): Promise<LayerFacts> {
+  const path = join(scratch, "layer.tar");
+  writeFileSync(path, stored);
+  const source = { path, offset: 0, bytes: job.bytes ?? stored.length };
+  const defaults = { compression: "none", want: "ops", whiteouts: "overlay", limits: defaultLimits } as const;
+  return await readLayer({ ...defaults, source, ...job }, emit);
 }
