@@ -1,18 +1,17 @@
 import { messageOf, OnggiError } from "../base/error.ts";
-import type { RegistryLogin } from "../engine/engine.ts";
+import type { EngineFace, RegistryLogin } from "../engine/engine.ts";
 import type { Progress } from "../engine/model.ts";
 import { familiarReference, parseReference, withDefaultTag } from "../oci/reference.ts";
+import { referenceOf } from "./commit.ts";
 import { isDefect } from "./http-error.ts";
+import type { Query } from "./query.ts";
 import { type Call, type Route, route, type StreamAnswer } from "./route.ts";
 import type { FromHostRequest, ProgressLine, RegistryAuth } from "./wire.ts";
 
 /** What moves images: from and to registries, archives and the host. */
 export const imageTransferRoutes: readonly Route[] = [
-  route("POST /images/create", (engine, { query, headers, signal }) => {
-    if (query.text("fromSrc") !== "")
-      throw new OnggiError("unsupported", "importing a file system as an image is not supported yet", {
-        hint: "Load an archive of an image.",
-      });
+  route("POST /images/create", (engine, { query, headers, stream, signal }) => {
+    if (query.text("fromSrc") !== "") return progressAnswer(imported(engine, query, stream, signal), signal);
     const [image, tag, platform] = [query.text("fromImage"), query.text("tag"), query.text("platform")];
     const reference = withDefaultTag(parseReference(joined(image, tag)));
     return progressAnswer(
@@ -59,6 +58,30 @@ export const imageTransferRoutes: readonly Route[] = [
     );
   }),
 ];
+
+/** `fromSrc=-`: a tree's tar is in the body. The last line is the image's id, as Docker has it. */
+async function* imported(
+  engine: EngineFace,
+  query: Query,
+  stream: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): AsyncGenerator<Progress> {
+  if (query.text("fromSrc") !== "-") {
+    throw new OnggiError("unsupported", "importing from a URL is not supported by Onggi", {
+      hint: "Fetch it and give it on stdin: curl URL | onggi import - NAME.",
+    });
+  }
+  const reference = referenceOf(query.text("repo"), query.text("tag"));
+  const platform = query.text("platform");
+  const id = await engine.files.import(stream, {
+    ...(reference === undefined ? {} : { reference }),
+    ...(platform === "" ? {} : { platform }),
+    comment: query.text("message"),
+    changes: query.all("changes"),
+    signal,
+  });
+  yield { status: id };
+}
 
 /** The tag may be a digest, as docker sends it for `name@sha256:…`. */
 function joined(name: string, tag: string): string {

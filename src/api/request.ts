@@ -56,7 +56,8 @@ export class Request implements Call {
 
   async json<T extends object>(): Promise<Partial<T>> {
     const text = (await readWhole(this.#body)).toString();
-    if (text.trim() === "") return {};
+    // `null` is what Go's clients send for a config that isn't there.
+    if (text.trim() === "" || text.trim() === "null") return {};
     const value = parseJson(text);
     if (typeof value !== "object" || value === null || Array.isArray(value)) {
       throw new OnggiError("invalid", "invalid JSON: the body must be an object");

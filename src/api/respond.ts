@@ -39,7 +39,7 @@ function respondPlain(
 
 async function respondStream(response: ServerResponse, answer: StreamAnswer, headers: Headers): Promise<void> {
   const writeHead = () => {
-    response.writeHead(200, { ...headers, "Content-Type": answer.contentType });
+    response.writeHead(200, { ...headers, "Content-Type": answer.contentType, ...answer.headers });
     response.flushHeaders();
   };
   if (answer.headerFirst) {

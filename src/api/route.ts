@@ -29,6 +29,7 @@ export interface PlainAnswer {
 export interface StreamAnswer {
   readonly stream: AsyncIterable<Uint8Array | string>;
   readonly contentType: string;
+  readonly headers?: Readonly<Record<string, string>>;
   /** Sends the header at once, not with the first piece: for clients that wait for it. */
   readonly headerFirst?: boolean;
 }

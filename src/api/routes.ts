@@ -1,3 +1,6 @@
+import { archiveRoutes } from "./archive.ts";
+import { changesRoutes } from "./changes.ts";
+import { commitRoutes } from "./commit.ts";
 import { containerStreamRoutes } from "./container-streams.ts";
 import { containerRoutes } from "./containers.ts";
 import { eventRoutes } from "./events.ts";
@@ -23,6 +26,9 @@ export const routes: readonly Route[] = [
   ...systemRoutes,
   ...containerRoutes,
   ...containerStreamRoutes,
+  ...archiveRoutes,
+  ...changesRoutes,
+  ...commitRoutes,
   ...statsRoutes,
   ...storageRoutes,
   ...storageBenchRoutes,

@@ -3,16 +3,8 @@ import { type Route, route } from "./route.ts";
 
 /** What Docker's API has and Onggi hasn't: by name, so that a client learns what is missing rather than that a page is. */
 export const unsupportedRoutes: readonly Route[] = [
-  missing("building images", "POST /build", "POST /build/prune", "POST /commit", "POST /session", "POST /grpc"),
-  missing(
-    "copying files",
-    "GET /containers/:id/archive",
-    "HEAD /containers/:id/archive",
-    "PUT /containers/:id/archive",
-    "GET /containers/:id/export",
-  ),
+  missing("building images", "POST /build", "POST /build/prune", "POST /session", "POST /grpc"),
   missing("changing a container's limits", "POST /containers/:id/update"),
-  missing("listing a container's changes", "GET /containers/:id/changes"),
   missing("attaching by websocket", "GET /containers/:id/attach/ws"),
   missing("searching registries", "GET /images/search", "GET /distribution/:name*/json"),
   missing(

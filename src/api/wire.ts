@@ -897,3 +897,42 @@ export interface DiskUsage {
   readonly Volumes: readonly VolumeBody[];
   readonly BuildCache: readonly object[];
 }
+
+/** What `X-Docker-Container-Path-Stat` holds, as JSON in base64. */
+export interface ContainerPathStat {
+  readonly name: string;
+  readonly size: number;
+  /** Go's: permissions, and the type in the high bits. */
+  readonly mode: number;
+  readonly mtime: string;
+  readonly linkTarget: string;
+}
+
+export interface ContainerChange {
+  readonly Path: string;
+  /** 0 changed, 1 added, 2 deleted. */
+  readonly Kind: 0 | 1 | 2;
+}
+
+/** A line of `GET /onggi/v1/diff`. */
+export interface TreeDifference extends ContainerChange {
+  readonly Patch?: string;
+}
+
+export interface IdResponse {
+  readonly Id: string;
+}
+
+/** The parts of a config that `POST /commit` takes. */
+export interface CommitConfig {
+  readonly Entrypoint: readonly string[] | null;
+  readonly Cmd: readonly string[] | null;
+  readonly Env: readonly string[] | null;
+  readonly Labels: Readonly<Record<string, string>> | null;
+  readonly ExposedPorts: Readonly<Record<string, object>> | null;
+  readonly Volumes: Readonly<Record<string, object>> | null;
+  readonly User: string;
+  readonly WorkingDir: string;
+  readonly StopSignal: string;
+  readonly OnBuild: readonly string[] | null;
+}

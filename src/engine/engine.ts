@@ -1,4 +1,5 @@
 import type { CommitOptions } from "../image/commit.ts";
+import type { FilesFace } from "./files-face.ts";
 import type { InitStorageRequest, InitStorageResult } from "./init-storage.ts";
 import type {
   ContainerConfig,
@@ -36,6 +37,7 @@ export interface EngineFace {
   readonly networks: NetworksFace;
   readonly volumes: VolumesFace;
   readonly snapshots: SnapshotsFace;
+  readonly files: FilesFace;
   readonly storage: StorageFace;
   readonly events: EventsFace;
   /**

@@ -21,6 +21,8 @@ import { Containers } from "./containers.ts";
 import { makeRoots, type Places, placesFor, RootLock } from "./data-root.ts";
 import type { EngineFace, ImagesFace, NetworksFace, SnapshotsFace, VolumesFace } from "./engine.ts";
 import { Events } from "./events.ts";
+import { Files } from "./files.ts";
+import type { FilesFace } from "./files-face.ts";
 import { Forks } from "./forks.ts";
 import { hostInfo } from "./host-info.ts";
 import { type InitStorageRequest, type InitStorageResult, initStorage } from "./init-storage.ts";
@@ -35,12 +37,13 @@ import { type RecoveredRollbacks, Rollbacks } from "./rollbacks.ts";
 import { expectedSnapshot, Rootfs } from "./rootfs.ts";
 import { RunningContainer } from "./running-container.ts";
 import type { Fork, ForkOptions, Rollback, RollbackOptions } from "./snapshot-model.ts";
-import { SnapshotTrees } from "./snapshot-trees.ts";
+import { SnapshotTrees, treeName } from "./snapshot-trees.ts";
 import { Snapshots } from "./snapshots.ts";
 import { Storage } from "./storage.ts";
 import { benchStorage } from "./storage-bench.ts";
 import { StorageUsage } from "./storage-usage.ts";
 import { defaultWarnPercent, StorageWatch } from "./storage-watch.ts";
+import { TreeSource } from "./tree-source.ts";
 import { Volumes } from "./volumes.ts";
 
 export interface EngineOptions {
@@ -76,6 +79,7 @@ interface EngineParts {
   readonly networks: Networks;
   readonly volumes: Volumes;
   readonly snapshots: Snapshots;
+  readonly files: Files;
   readonly forks: Forks;
   readonly rollbacks: Rollbacks;
   readonly events: Events;
@@ -139,6 +143,10 @@ export class Engine implements EngineFace, AsyncDisposable {
 
   get snapshots(): SnapshotsFace {
     return this.#parts.snapshots;
+  }
+
+  get files(): FilesFace {
+    return this.#parts.files;
   }
 
   get events(): Events {
@@ -312,6 +320,27 @@ async function assemble(
     images: () => images.list(),
     afterRemove,
   });
+  const sources = new TreeSource({
+    rootfs,
+    findContainer: (key) => names.find(key),
+    findSnapshot: (key) => {
+      const { id } = snapshots.find(key);
+      return { id, tree: treeName("snapshot", id) };
+    },
+    resolveImage,
+  });
+  const files = new Files({
+    executor,
+    facts,
+    staging,
+    names,
+    rootfs,
+    volumes,
+    images,
+    trees: sources,
+    events,
+    still: (container) => containers.still(container),
+  });
   const rollbacks = new Rollbacks({ containers, names, snapshots, trees, rootfs, store, network, events });
   const machineId = { executor, facts, staging };
   const forks = new Forks({ machineId, containers, names, snapshots, trees, rootfs, events });
@@ -366,6 +395,7 @@ async function assemble(
     events,
     observer,
     snapshots,
+    files,
     forks,
     rollbacks,
     storage,

@@ -30,6 +30,7 @@ import type {
 } from "../../engine/model.ts";
 import { OutputHub } from "../../engine/output-hub.ts";
 import type { Fork, ForkOptions, Rollback } from "../../engine/snapshot-model.ts";
+import { FakeFiles } from "./fake-files.ts";
 import { FakeSnapshots } from "./fake-snapshots.ts";
 import { FakeStorage } from "./fake-storage.ts";
 import { FakeVolumes } from "./fake-volumes.ts";
@@ -83,6 +84,7 @@ export class FakeEngine implements EngineFace {
   readonly networks: NetworksFace;
   readonly volumes = new FakeVolumes();
   readonly snapshots = new FakeSnapshots();
+  readonly files = new FakeFiles();
   readonly storage = new FakeStorage();
 
   constructor(images: readonly ImageInfo[] = [anImage()]) {
