@@ -1,67 +1,54 @@
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, renameSync } from "node:fs";
-import { join } from "node:path";
 import { OnggiError } from "../base/error.ts";
 import { Mutex } from "../base/mutex.ts";
-import type { Executor } from "../executor/executor.ts";
-import type { HostFacts } from "../runtime/compile/host-facts.ts";
-import { copyTree } from "../storage/copy-tree.ts";
-import { syncFileSystem } from "../storage/file-system.ts";
-import { imageMeans, SizedImages } from "../storage/sized-image.ts";
-import { treeUsage } from "../storage/tree-usage.ts";
 import { baseOf, type ContainerRecord } from "./container-record.ts";
 import type { VolumesFace } from "./engine.ts";
 import type { Events } from "./events.ts";
 import type { ContainerMount, VolumeInfo, VolumeMount, VolumeRequest, VolumeSnapshotInfo } from "./model.ts";
 import type { Rootfs } from "./rootfs.ts";
-import { copyFromImage, copyPlaces } from "./volume-copy.ts";
+import { type ContentParts, isElsewhere, VolumeContent } from "./volume-content.ts";
 import { type FreezeParts, whileStill } from "./volume-freeze.ts";
-import { isMounted, mountVolume, type Perform, unmountVolume } from "./volume-mounter.ts";
 import { volumesAmong } from "./volume-mounts.ts";
-import { checkVolumeName, fitsOptions, type VolumeMeans, volumeMeans } from "./volume-options.ts";
+import { checkVolumeName, fitsOptions, volumeMeans } from "./volume-options.ts";
 import { type VolumeRecord, VolumeStore } from "./volume-store.ts";
 
 /** Docker marks anonymous volumes with it, and clients look for it. */
 export const anonymousLabel = "com.docker.volume.anonymous";
 
-export interface VolumesParts extends FreezeParts {
+export interface VolumesParts extends FreezeParts, ContentParts {
   readonly root: string;
-  readonly runRoot: string;
-  readonly executor: Executor;
-  readonly facts: HostFacts;
   readonly rootfs: Rootfs;
   readonly events: Events;
-  readonly perform: Perform;
 }
 
 /** The volumes of one data root. What is done to one volume is done one after the other. */
 export class Volumes implements VolumesFace {
   readonly #parts: VolumesParts;
   readonly #store: VolumeStore;
+  readonly #content: VolumeContent;
   readonly #records = new Map<string, VolumeRecord>();
   readonly #locks = new Map<string, Mutex>();
   /** Containers that are being made: they count as users. */
   readonly #making = new Map<string, ContainerRecord>();
   /** What containers that run, or are being started, have. */
   readonly #held = new Map<string, readonly VolumeMount[]>();
-  #sized: Promise<SizedImages> | undefined;
   /** What opening had to mend, a sentence each. */
   readonly repairs: string[] = [];
 
   private constructor(parts: VolumesParts) {
     this.#parts = parts;
     this.#store = new VolumeStore(parts.root);
-    for (const path of Object.values(copyPlaces(parts.runRoot))) mkdirSync(path, { recursive: true, mode: 0o700 });
+    this.#content = new VolumeContent(parts, this.#store);
   }
 
   /** Takes in the volumes there are; {@link restore} follows when the containers are known. */
   static async open(parts: VolumesParts): Promise<Volumes> {
     const volumes = new Volumes(parts);
     const { records, broken } = volumes.#store.load();
-    for (const record of records) volumes.#records.set(record.name, record);
+    const restored = await volumes.#content.restore(records);
+    for (const record of restored.records) volumes.#records.set(record.name, record);
     for (const path of broken) volumes.repairs.push(`the record ${path} can't be read: its volume is left as it is`);
-    await volumes.#restoreSized();
-    for (const record of records) await volumes.#fillAgain(record);
+    volumes.repairs.push(...restored.problems);
     return volumes;
   }
 
@@ -74,8 +61,9 @@ export class Volumes implements VolumesFace {
     }
     for (const record of [...this.#records.values()]) {
       const { name, goesWith } = record;
-      if (goesWith !== undefined && !names.has(goesWith)) await this.#lock(name, () => this.#discard(record));
-      else if (means(record).kind === "mount") await this.#unmountIfIdle(name);
+      const isLeft = goesWith !== undefined && !names.has(goesWith) && this.#usersOf(name).length === 0;
+      if (isLeft) await this.#lock(name, () => this.#discard(record));
+      else if (isElsewhere(record)) await this.#unmountIfIdle(name);
     }
   }
 
@@ -137,16 +125,14 @@ export class Volumes implements VolumesFace {
   }
 
   async size(name: string): Promise<number> {
-    const record = this.#find(name);
-    // What is mounted from elsewhere takes no room here.
-    return means(record).kind === "mount" ? 0 : (await treeUsage(this.#data(record))).bytes;
+    return this.#content.size(this.#find(name));
   }
 
   async snapshot(name: string, snapshot?: string): Promise<VolumeSnapshotInfo> {
     this.#find(name);
     if (snapshot !== undefined) checkVolumeName(snapshot.padEnd(2, "_"));
     return this.#lock(name, async () => {
-      const record = this.#copyable(name);
+      const record = await this.#copyable(name);
       const taken = this.#store.snapshots(name).map((one) => one.name);
       const chosen = snapshot ?? freeNumber(taken);
       if (taken.includes(chosen))
@@ -170,7 +156,7 @@ export class Volumes implements VolumesFace {
   async removeSnapshot(name: string, snapshot: string): Promise<void> {
     this.#find(name);
     await this.#lock(name, async () => {
-      this.#snapshotData(name, snapshot);
+      this.#findSnapshot(name, snapshot);
       await this.#store.removeSnapshot(name, snapshot);
     });
   }
@@ -178,25 +164,14 @@ export class Volumes implements VolumesFace {
   async rollback(name: string, snapshot: string): Promise<void> {
     this.#find(name);
     await this.#lock(name, async () => {
-      const record = this.#copyable(name);
-      const source = this.#snapshotData(name, snapshot);
+      const record = await this.#copyable(name);
+      this.#findSnapshot(name, snapshot);
       const running = this.#holdersOf(name);
       if (running.length > 0)
         throw new OnggiError("in_use", `volume ${name} is in use by running containers: ${running.join(", ")}`, {
           hint: "Stop them first: what a container has mounted can't be put back under it.",
         });
-      if (means(record).kind === "sized") {
-        await this.#setRecord({ ...record, filling: { snapshot } });
-        await this.#fillAgain(this.#find(name));
-      } else {
-        const copy = this.#store.makeCopy(name);
-        try {
-          await copySynced(source, copy);
-          await this.#store.replaceData(name, copy);
-        } finally {
-          this.#store.discardCopy(copy);
-        }
-      }
+      await this.#content.rollback(record, snapshot);
     });
   }
 
@@ -210,13 +185,13 @@ export class Volumes implements VolumesFace {
     return this.#lock(clone, async () => {
       refuse();
       return this.#lock(name, async () => {
-        const source = this.#copyable(name);
+        const source = await this.#copyable(name);
         const { labels, options } = source;
         const fill =
           from === undefined
             ? (data: string) => this.#copyFrozen(source, data)
-            : (data: string) => copySynced(this.#snapshotData(name, from), data);
-        if (from !== undefined) this.#snapshotData(name, from);
+            : (data: string) => this.#content.copy(this.#content.snapshotData(name, from), data);
+        if (from !== undefined) this.#findSnapshot(name, from);
         return this.#info(await this.#make({ name: clone, labels, options, anonymous: false }, fill));
       });
     });
@@ -233,7 +208,7 @@ export class Volumes implements VolumesFace {
     for (const mount of volumesAmong(record.mounts)) {
       await this.#lock(mount.name, async () => {
         const volume = await this.#ensure(record, mount);
-        if (means(volume).kind !== "mount") await this.#populate(volume, mount, record);
+        if (!isElsewhere(volume)) await this.#populate(volume, mount, record);
       });
     }
   }
@@ -246,8 +221,7 @@ export class Volumes implements VolumesFace {
     for (const mount of mounts) {
       await this.#lock(mount.name, async () => {
         const volume = await this.#ensure(record, mount);
-        const how = means(volume);
-        if (how.kind === "mount") await mountVolume(volume.name, how, this.#data(volume), this.#parts.perform);
+        await this.#content.mount(volume);
         if (record.last.startedAtMs === 0) await this.#populate(volume, mount, record);
         this.#held.set(record.id, [...(this.#held.get(record.id) ?? []), mount]);
       });
@@ -268,7 +242,7 @@ export class Volumes implements VolumesFace {
     for (const { name } of mounts) {
       this.#parts.events.emit("volume", "unmount", name, { container: id, driver: "local" });
       const record = this.#records.get(name);
-      if (record !== undefined && means(record).kind === "mount") void this.#unmountIfIdle(name).catch(() => {});
+      if (record !== undefined && isElsewhere(record)) void this.#unmountIfIdle(name).catch(() => {});
     }
   }
 
@@ -297,18 +271,12 @@ export class Volumes implements VolumesFace {
 
   async close(): Promise<void> {
     await this.#store.close();
-    await (await this.#sized)?.close();
+    await this.#content.close();
   }
 
   #source(name: string): string {
     const record = this.#records.get(name);
-    return record === undefined ? this.#store.data(name) : this.#data(record);
-  }
-
-  #data(record: VolumeRecord): string {
-    return means(record).kind === "sized"
-      ? join(this.#sizedDirectory, sizedId(record.name))
-      : this.#store.data(record.name);
+    return record === undefined ? this.#store.data(name) : this.#content.data(record);
   }
 
   #find(name: string): VolumeRecord {
@@ -324,7 +292,7 @@ export class Volumes implements VolumesFace {
     const { name, createdAtMs, options, anonymous } = record;
     const labels = anonymous ? { [anonymousLabel]: "", ...record.labels } : record.labels;
     const users = this.#usersOf(name);
-    return { name, mountpoint: this.#data(record), createdAtMs, labels, options, anonymous, users };
+    return { name, mountpoint: this.#content.data(record), createdAtMs, labels, options, anonymous, users };
   }
 
   /** Ids of the containers that have it, those among them that are being made. */
@@ -339,24 +307,33 @@ export class Volumes implements VolumesFace {
     return [...this.#held].filter(([, mounts]) => mounts.some((mount) => mount.name === name)).map(([id]) => id);
   }
 
-  #lock<T>(name: string, work: () => Promise<T>): Promise<T> {
-    let lock = this.#locks.get(name);
-    if (lock === undefined) {
-      lock = new Mutex();
-      this.#locks.set(name, lock);
+  async #lock<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const lock = this.#locks.get(name) ?? new Mutex();
+    this.#locks.set(name, lock);
+    try {
+      return await lock.run(work);
+    } finally {
+      if (!lock.isBusy) this.#locks.delete(name);
     }
-    return lock.run(work);
   }
 
   async #ensure(container: ContainerRecord, mount: VolumeMount): Promise<VolumeRecord> {
     const present = this.#records.get(mount.name);
     const { name, labels = {}, options = {}, anonymous = false } = mount;
     if (present !== undefined) {
-      if (fitsOptions(options, present.options)) return present;
+      if (fitsOptions(options, present.options)) return this.#whole(present);
       throw new OnggiError("conflict", `create ${name}: volume exists with other options`);
     }
     const goesWith = anonymous && container.config.autoRemove === true ? { goesWith: container.id } : {};
     return this.#make({ name, labels, options, anonymous, ...goesWith });
+  }
+
+  /** A volume whose filling a crash cut off, and which opening couldn't fill, is filled before it is used. */
+  async #whole(record: VolumeRecord): Promise<VolumeRecord> {
+    if (record.filling === undefined) return record;
+    const whole = await this.#content.mend(record);
+    this.#records.set(whole.name, whole);
+    return whole;
   }
 
   /** Makes a volume under its lock. */
@@ -366,22 +343,7 @@ export class Volumes implements VolumesFace {
   ): Promise<VolumeRecord> {
     const record: VolumeRecord = { format: 1, createdAtMs: Date.now(), ...wanted };
     const { name } = record;
-    const how = means(record);
-    if (how.kind === "sized") {
-      const { kind: _kind, ...limit } = how;
-      const images = await this.#sizedImages();
-      try {
-        // The record comes last: a file system without one is swept at the next start.
-        await images.create(sizedId(name), limit, { durable: true });
-        await fill?.(this.#data(record));
-        await this.#store.create(record);
-      } catch (error) {
-        await this.#discardSized(name);
-        throw error;
-      }
-    } else {
-      await this.#store.create(record, fill);
-    }
+    await this.#content.make(record, fill);
     this.#records.set(name, record);
     this.#parts.events.emit("volume", "create", name, { driver: "local" });
     return record;
@@ -389,86 +351,38 @@ export class Volumes implements VolumesFace {
 
   async #discard(record: VolumeRecord): Promise<void> {
     const { name } = record;
-    const { kind } = means(record);
-    if (kind === "mount") await unmountVolume(this.#data(record), this.#parts.perform);
-    await this.#store.remove(name);
+    await this.#content.discard(record);
     this.#records.delete(name);
-    this.#locks.delete(name);
-    if (kind === "sized") await this.#discardSized(name);
     this.#parts.events.emit("volume", "destroy", name, { driver: "local" });
   }
 
-  async #setRecord(record: VolumeRecord): Promise<void> {
-    await this.#store.save(record);
-    this.#records.set(record.name, record);
-  }
-
-  /**
-   * Gives an empty volume what the image has at its path. The copy is put together beside the volume and takes its place whole; on a file system
-   * of its own it is made in place, with a mark in the record until it is done. Nothing is done while a container runs with the volume: what
-   * that does to the folder meanwhile could lead the copy astray.
-   */
+  /** Gives an empty volume what the image has at its path, unless another container runs with it. */
   async #populate(volume: VolumeRecord, mount: VolumeMount, container: ContainerRecord): Promise<void> {
     const base = baseOf(container);
     if (!mount.copy || mount.subpath !== undefined || base === undefined) return;
-    const data = this.#data(volume);
-    if (readdirSync(data).length > 0 || this.#holdersOf(volume.name).some((id) => id !== container.id)) return;
-    const { rootfs, runRoot } = this.#parts;
-    const copy = (to: string) =>
-      rootfs.view(`volume-${container.id}`, base, (mounts) =>
-        copyFromImage({ ...this.#parts, ...copyPlaces(runRoot) }, mounts, mount.target, to),
-      );
-    if (means(volume).kind === "directory") {
-      const isSafe = volume.goesWith === undefined;
-      await this.#fillBeside(volume.name, copy, isSafe);
-      return;
-    }
-    if (means(volume).kind === "sized") await this.#setRecord({ ...volume, filling: {} });
-    await copy(data);
-    await syncFileSystem(data);
-    if (means(volume).kind === "sized") await this.#setRecord(volume);
-  }
-
-  async #fillBeside(name: string, copy: (to: string) => Promise<boolean>, isSafe: boolean): Promise<void> {
-    const place = this.#store.makeCopy(name);
-    try {
-      if (!(await copy(place))) return;
-      if (isSafe && readdirSync(place).length > 0) await syncFileSystem(place);
-      await this.#store.fillData(name, place, { durable: isSafe });
-    } finally {
-      this.#store.discardCopy(place);
-    }
-  }
-
-  /** Does over what a crash cut off, in a volume that is filled in place. */
-  async #fillAgain(record: VolumeRecord): Promise<void> {
-    const { filling, ...whole } = record;
-    if (filling === undefined) return;
-    const data = this.#data(record);
-    await this.#store.clear(data);
-    if (filling.snapshot !== undefined) await copySynced(this.#snapshotData(record.name, filling.snapshot), data);
-    await this.#setRecord(whole);
+    if (this.#holdersOf(volume.name).some((id) => id !== container.id) || !this.#content.isEmpty(volume)) return;
+    await this.#parts.rootfs.view(`volume-${container.id}`, base, (image) =>
+      this.#content.fillFromImage(volume, image, mount.target),
+    );
   }
 
   async #copyFrozen(record: VolumeRecord, to: string): Promise<void> {
     const writers = [...this.#held]
       .filter(([, mounts]) => mounts.some((mount) => mount.name === record.name && !mount.readonly))
       .map(([id]) => id);
-    await whileStill(this.#parts, writers, () => copyTree(this.#data(record), to));
-    await syncFileSystem(to);
+    await this.#content.copy(this.#content.data(record), to, (work) => whileStill(this.#parts, writers, work));
   }
 
-  #copyable(name: string): VolumeRecord {
+  async #copyable(name: string): Promise<VolumeRecord> {
     const record = this.#find(name);
-    if (means(record).kind !== "mount") return record;
+    if (!isElsewhere(record)) return this.#whole(record);
     throw new OnggiError("unsupported", `volume ${name} is mounted from elsewhere (${record.options.type})`, {
       hint: "Snapshots and clones are of volumes whose data lies in Onggi's data root.",
     });
   }
 
-  #snapshotData(name: string, snapshot: string): string {
-    const isThere = this.#store.snapshots(name).some((one) => one.name === snapshot);
-    if (isThere) return join(this.#store.snapshot(name, snapshot), "data");
+  #findSnapshot(name: string, snapshot: string): void {
+    if (this.#store.snapshots(name).some((one) => one.name === snapshot)) return;
     throw new OnggiError("not_found", `volume ${name} has no snapshot ${snapshot}`, {
       hint: `onggi volume snapshot ls ${name} lists all there are.`,
     });
@@ -478,76 +392,9 @@ export class Volumes implements VolumesFace {
     await this.#lock(name, async () => {
       const record = this.#records.get(name);
       if (record === undefined || this.#holdersOf(name).length > 0) return;
-      if (isMounted(this.#data(record))) await unmountVolume(this.#data(record), this.#parts.perform);
+      await this.#content.unmount(record);
     });
   }
-
-  get #sizedDirectory(): string {
-    return join(this.#store.directory, ".sized");
-  }
-
-  #sizedImages(): Promise<SizedImages> {
-    if (this.#sized === undefined) {
-      if (imageMeans() === "none")
-        throw new OnggiError(
-          "unsupported",
-          "a volume of a certain size needs mke2fs and loop devices, which this host lacks",
-          {
-            hint: "Install e2fsprogs and load the kernel's module loop, or leave the size out.",
-          },
-        );
-      mkdirSync(this.#sizedDirectory, { recursive: true, mode: 0o711 });
-      this.#sized = SizedImages.open(this.#sizedDirectory, { perform: (ops) => this.#parts.perform(ops) });
-      this.#sized.catch(() => {
-        this.#sized = undefined;
-      });
-    }
-    return this.#sized;
-  }
-
-  async #restoreSized(): Promise<void> {
-    const files = join(this.#sizedDirectory, "images");
-    if (!existsSync(files) || readdirSync(files).length === 0) return;
-    const known = new Set([...this.#records.values()].map(({ name }) => sizedId(name)));
-    const images = await this.#sizedImages();
-    for (const file of readdirSync(files)) {
-      const id = file.replace(/\.img$/, "");
-      if (images.has(id) && !known.has(id)) await this.#discardSized(id.slice(sizedId("").length));
-      else if (images.has(id)) reportBroken(images, id, this.repairs);
-    }
-  }
-
-  async #discardSized(name: string): Promise<void> {
-    const id = sizedId(name);
-    const trash = this.#store.trash.name(id);
-    const images = await this.#sizedImages();
-    if (images.has(id)) await images.discard(id, trash);
-    const place = join(this.#sizedDirectory, id);
-    if (existsSync(place)) renameSync(place, trash);
-    this.#store.trash.added();
-  }
-}
-
-function means(record: VolumeRecord): VolumeMeans {
-  return volumeMeans(record.options);
-}
-
-/** The file system of a sized volume: a name that none of the folder's own has. */
-function sizedId(name: string): string {
-  return `data-${name}`;
-}
-
-function reportBroken(images: SizedImages, id: string, repairs: string[]): void {
-  try {
-    images.check(id);
-  } catch (error) {
-    repairs.push(error instanceof Error ? error.message : String(error));
-  }
-}
-
-async function copySynced(from: string, to: string): Promise<void> {
-  await copyTree(from, to);
-  await syncFileSystem(to);
 }
 
 /** `1`, `2`, …: the first that is free. */
