@@ -6,11 +6,12 @@ import { ApiServer } from "./api/server.ts";
 import { diskError, writeFileAtomic } from "./base/atomic-file.ts";
 import { isOnggiError, messageOf, OnggiError } from "./base/error.ts";
 import { collectWhenIdle } from "./base/idle-memory.ts";
-import { Engine } from "./engine/open.ts";
+import { Engine, type EngineOptions } from "./engine/open.ts";
 import { version } from "./engine/version.ts";
 
 const usage = `usage: daemon [--root DIR] [--run-root DIR] [--host unix://PATH[,…]] [--bridge NAME] [--subnet CIDR]
-              [--storage-driver NAME] [--storage-opt NAME=VALUE]… [--storage-warn-percent N] [--pidfile FILE]`;
+              [--storage-driver NAME] [--storage-opt NAME=VALUE]… [--storage-warn-percent N] [--keep-blobs]
+              [--max-layer-bytes N] [--max-layer-ratio N] [--max-layers N] [--pidfile FILE]`;
 
 interface Settings {
   readonly root: string;
@@ -21,6 +22,8 @@ interface Settings {
   readonly storageDriver: string | undefined;
   readonly storageOptions: Readonly<Record<string, string>>;
   readonly storageWarnPercent: number | undefined;
+  readonly keepBlobs: boolean;
+  readonly imageLimits: NonNullable<EngineOptions["imageLimits"]>;
   readonly pidFile: string | undefined;
 }
 
@@ -36,6 +39,10 @@ function parseSettings(argv: readonly string[]): Settings {
       "storage-driver": text,
       "storage-opt": { ...text, multiple: true },
       "storage-warn-percent": text,
+      "keep-blobs": { type: "boolean" },
+      "max-layer-bytes": text,
+      "max-layer-ratio": text,
+      "max-layers": text,
       pidfile: text,
     } as const;
     const { values } = parseArgs({ args: [...argv], options, strict: true });
@@ -49,6 +56,12 @@ function parseSettings(argv: readonly string[]): Settings {
       storageDriver: values["storage-driver"],
       storageOptions: optionsOf(values["storage-opt"] ?? []),
       storageWarnPercent: percentOf(values["storage-warn-percent"]),
+      keepBlobs: values["keep-blobs"] ?? false,
+      imageLimits: {
+        ...limitOf("maxLayerBytes", "max-layer-bytes", values["max-layer-bytes"]),
+        ...limitOf("maxRatio", "max-layer-ratio", values["max-layer-ratio"]),
+        ...limitOf("maxLayers", "max-layers", values["max-layers"]),
+      },
       pidFile: values.pidfile,
     };
   } catch (error) {
@@ -76,6 +89,13 @@ function percentOf(text: string | undefined): number | undefined {
   });
 }
 
+function limitOf(key: string, flag: string, text: string | undefined): Readonly<Record<string, number>> {
+  if (text === undefined) return {};
+  const limit = Number(text);
+  if (/^\d+$/.test(text) && Number.isSafeInteger(limit) && limit > 0) return { [key]: limit };
+  throw new OnggiError("invalid", `"${text}" is no number for --${flag}`, { hint: "Give a whole number above 0." });
+}
+
 async function main(): Promise<void> {
   const ended = endSignal();
   const settings = parseSettings(process.argv.slice(2));
@@ -87,6 +107,8 @@ async function main(): Promise<void> {
     ...(subnet === undefined ? {} : { subnet }),
     ...(storageDriver === undefined ? {} : { storageDriver }),
     storageOptions,
+    keepBlobs: settings.keepBlobs,
+    imageLimits: settings.imageLimits,
     ...(storageWarnPercent === undefined ? {} : { storageWarnPercent }),
   });
   const stopCollecting = collectWhenIdle();

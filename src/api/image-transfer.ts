@@ -6,7 +6,7 @@ import { referenceOf } from "./commit.ts";
 import { isDefect } from "./http-error.ts";
 import type { Query } from "./query.ts";
 import { type Call, type Route, route, type StreamAnswer } from "./route.ts";
-import type { FromHostRequest, ProgressLine, RegistryAuth } from "./wire.ts";
+import type { FromHostRequest, LoadFileRequest, ProgressLine, RegistryAuth } from "./wire.ts";
 
 /** What moves images: from and to registries, archives and the host. */
 export const imageTransferRoutes: readonly Route[] = [
@@ -36,6 +36,12 @@ export const imageTransferRoutes: readonly Route[] = [
   route("POST /images/load", (engine, { query, stream, signal }) => {
     const progress = engine.images.load(stream, { signal });
     return progressAnswer(query.flag("quiet") ? onlyResults(progress) : progress, signal);
+  }),
+
+  route("POST /onggi/v1/images/load", async (engine, call) => {
+    const { path = "", device, inode } = await call.json<LoadFileRequest>();
+    const identity = device === undefined || inode === undefined ? {} : { identity: identityOf(device, inode) };
+    return progressAnswer(engine.images.load({ path, ...identity }, { signal: call.signal }), call.signal);
   }),
 
   route("GET /images/get", (engine, { query, signal }) => {
@@ -81,6 +87,11 @@ async function* imported(
     signal,
   });
   yield { status: id };
+}
+
+function identityOf(device: string, inode: string): { readonly device: bigint; readonly inode: bigint } {
+  if (/^\d+$/.test(device) && /^\d+$/.test(inode)) return { device: BigInt(device), inode: BigInt(inode) };
+  throw new OnggiError("invalid", "device and inode are numbers in decimal digits");
 }
 
 /** The tag may be a digest, as docker sends it for `name@sha256:…`. */

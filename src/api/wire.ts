@@ -513,6 +513,14 @@ export interface AuthResponse {
   readonly IdentityToken: string;
 }
 
+/** `POST /onggi/v1/images/load`: loads an archive that lies in a file of the daemon's host. */
+export interface LoadFileRequest {
+  readonly path: string;
+  /** Device and inode of the file as the client sees it: a daemon that sees another one there answers 404. */
+  readonly device?: string;
+  readonly inode?: string;
+}
+
 /** Body of `POST /onggi/v1/images/from-host`; the answer is a stream of ProgressLine. */
 export interface FromHostRequest {
   readonly reference: string;

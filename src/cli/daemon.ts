@@ -12,6 +12,10 @@ export const daemon = command({
   flags: {
     bridge: flag.string({ help: 'Name of the bridge (default "onggi0")' }),
     host: flag.string({ short: "H", help: 'Socket to listen on (default "unix://" and RUN-ROOT/api.sock)' }),
+    keepBlobs: flag.switch({ help: "Keep images' blobs as they came beside what is unpacked of them" }),
+    maxLayerBytes: flag.string({ help: "Refuse a layer that unfolds to more bytes (default 274877906944)" }),
+    maxLayerRatio: flag.string({ help: "Refuse a layer that unfolds to more times its size (default 2000)" }),
+    maxLayers: flag.string({ help: "Refuse an image of more layers (default 500)" }),
     pidfile: flag.string({ help: "Write the daemon's process ID to this file" }),
     root: flag.string({ help: 'Where images and containers are kept (default "/var/lib/onggi")' }),
     runRoot: flag.string({ help: 'Where sockets are and what a reboot may take (default "/run/onggi")' }),
@@ -21,9 +25,10 @@ export const daemon = command({
     subnet: flag.string({ help: "Subnet of the bridge (CIDR)" }),
   },
   async run({ flags, host, io }) {
-    const { storageOpt, ...single } = flags;
+    const { storageOpt, keepBlobs, ...single } = flags;
     const given = Object.entries({ host, ...withoutUndefined(single) });
     const words = given.flatMap(([key, value]) => (value === undefined ? [] : [`--${longName(key)}`, value]));
+    if (keepBlobs) words.push("--keep-blobs");
     for (const option of storageOpt) words.push("--storage-opt", option);
     // The daemon takes this process's place: its signals, its terminal, its supervisor.
     process.execve?.(process.execPath, [process.execPath, ...daemonNodeFlags, daemonProgram(), ...words], {

@@ -1,9 +1,10 @@
 import { createReadStream } from "node:fs";
-import { open } from "node:fs/promises";
+import { open, stat } from "node:fs/promises";
+import { resolve } from "node:path";
 import type { Readable } from "node:stream";
-import type { ProgressLine } from "../api/wire.ts";
+import type { LoadFileRequest, ProgressLine } from "../api/wire.ts";
 import { OnggiError } from "../base/error.ts";
-import { errorCode } from "./client.ts";
+import { DaemonError, errorCode } from "./client.ts";
 import { type Context, command } from "./command.ts";
 import { Exit } from "./exit.ts";
 import { flag } from "./flag.ts";
@@ -19,20 +20,47 @@ export const load = command({
     quiet: flag.switch({ short: "q", help: "Show only what was loaded" }),
   },
   async run(context) {
-    const { client, flags, io } = context;
-    const stream = await openArchive(context, flags.input);
-    // Once the archive flows the call can't be made again: see first that a daemon answers.
-    await client.status({ method: "GET", path: "/_ping" });
-    const lines = client.lines<ProgressLine>({
-      method: "POST",
-      path: "/images/load",
-      query: { quiet: flags.quiet },
-      stream,
-    });
+    const { flags, io } = context;
+    const lines = (await loadedInPlace(context)) ?? (await loadedByStream(context));
     await showProgress(flags.quiet ? onlyResults(lines) : lines, io.stdout);
     return 0;
   },
 });
+
+type LoadContext = Pick<Context<object>, "client" | "io"> & {
+  readonly flags: { readonly input: string | undefined; readonly quiet: boolean };
+};
+
+/** Names the file to the daemon, which reads it where it lies; undefined where that isn't the file that is meant. */
+async function loadedInPlace({ client, flags }: LoadContext): Promise<AsyncIterable<ProgressLine> | undefined> {
+  const { input } = flags;
+  if (input === undefined || input === "-") return undefined;
+  const stats = await stat(input, { bigint: true }).catch(() => undefined);
+  if (stats?.isFile() !== true) return undefined;
+  const body = { path: resolve(input), device: String(stats.dev), inode: String(stats.ino) } satisfies LoadFileRequest;
+  const lines = client.lines<ProgressLine>({ method: "POST", path: "/onggi/v1/images/load", body });
+  try {
+    const first = await lines.next();
+    return again(first, lines);
+  } catch (error) {
+    if (error instanceof DaemonError && error.status === 404) return undefined;
+    throw error;
+  }
+}
+
+async function* again<T>(first: IteratorResult<T>, rest: AsyncIterable<T>): AsyncGenerator<T> {
+  if (first.done) return;
+  yield first.value;
+  yield* rest;
+}
+
+async function loadedByStream(context: LoadContext): Promise<AsyncIterable<ProgressLine>> {
+  const { client, flags } = context;
+  const stream = await openArchive(context, flags.input);
+  // Once the archive flows the call can't be made again: see first that a daemon answers.
+  await client.status({ method: "GET", path: "/_ping" });
+  return client.lines({ method: "POST", path: "/images/load", query: { quiet: flags.quiet }, stream });
+}
 
 async function openArchive({ io }: Pick<Context<object>, "io">, path: string | undefined): Promise<Readable> {
   if (path === undefined || path === "-") {

@@ -1,3 +1,4 @@
+import type { ArchiveFile } from "../image/archive-files.ts";
 import type { CommitOptions } from "../image/commit.ts";
 import type { FilesFace } from "./files-face.ts";
 import type { InitStorageRequest, InitStorageResult } from "./init-storage.ts";
@@ -144,8 +145,11 @@ export interface ImagesFace {
   ): AsyncIterable<Progress>;
   /** Asks a registry ("" is Docker Hub) whether it takes a login; `denied` when it doesn't. */
   checkLogin(server: string, login: RegistryLogin, signal: AbortSignal): Promise<void>;
-  /** A docker archive or an OCI layout, plain, gzip or zstd. */
-  load(archive: AsyncIterable<Uint8Array>, options?: { readonly signal?: AbortSignal }): AsyncIterable<Progress>;
+  /** A docker archive or an OCI layout, plain, gzip or zstd; one in a file of this host is read where it lies. */
+  load(
+    archive: AsyncIterable<Uint8Array> | ArchiveFile,
+    options?: { readonly signal?: AbortSignal },
+  ): AsyncIterable<Progress>;
   /** An archive that is docker's and OCI's at once. */
   save(keys: readonly string[], options?: { readonly signal?: AbortSignal }): AsyncIterable<Uint8Array>;
   tag(key: string, reference: string): Promise<void>;

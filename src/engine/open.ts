@@ -7,6 +7,7 @@ import { openCgroups } from "../cgroup/open.ts";
 import type { Executor } from "../executor/executor.ts";
 import { openExecutor } from "../executor/spawner.ts";
 import { type Images, openImages } from "../image/images.ts";
+import type { UnpackLimits } from "../image/unpack-limits.ts";
 import { openBridgeNetwork } from "../network/bridge-network.ts";
 import type { BridgeNetwork } from "../network/network.ts";
 import type { Op } from "../program/op.ts";
@@ -61,6 +62,10 @@ export interface EngineOptions {
   readonly storageOptions?: Readonly<Record<string, string>>;
   /** Warns when this much of the space or the inodes of the data root's file system, or of a container's limit, is used. Default: 90. */
   readonly storageWarnPercent?: number;
+  /** Keeps the blobs of layers beside what is unpacked of them, instead of making them again when they are pushed. Default: false. */
+  readonly keepBlobs?: boolean;
+  /** What an image may ask for at most: size of a layer, how far it unfolds, number of layers. */
+  readonly imageLimits?: Partial<UnpackLimits>;
   /** Registries that may speak plain HTTP, besides those on loopback. */
   readonly insecureRegistries?: readonly string[];
   /** Path of `onggi-exec`. Default: the one of this installation. */
@@ -276,6 +281,8 @@ async function assemble(
     sink,
     usedBy,
     insecureRegistries: options.insecureRegistries ?? [],
+    keepBlobs: options.keepBlobs ?? false,
+    limits: options.imageLimits ?? {},
     onEvent: (action, id, name) => {
       events.emit("image", action, id, { name });
       watch.soon();

@@ -1,5 +1,4 @@
-import { closeSync, fstatSync, openSync, readSync, rmSync, writeSync } from "node:fs";
-import { open } from "node:fs/promises";
+import { closeSync, constants, createReadStream, fstatSync, openSync, readSync, rmSync, writeSync } from "node:fs";
 import { posix } from "node:path";
 import { setImmediate as breathe } from "node:timers/promises";
 import { diskError } from "../base/atomic-file.ts";
@@ -19,6 +18,13 @@ const maxFiles = 100_000;
 const smallBlob = 1 << 20;
 const windowBytes = 64 << 10;
 const writeBytes = 1 << 20;
+
+/** An archive that lies in a file. */
+export interface ArchiveFile {
+  readonly path: string;
+  /** Device and inode that whoever named it saw there: another file at that path is refused. */
+  readonly identity?: { readonly device: bigint; readonly inode: bigint };
+}
 
 /** An archive of images as a plain tar in a file, with the places of its files. */
 export class ArchiveFiles implements Disposable {
@@ -40,7 +46,7 @@ export class ArchiveFiles implements Disposable {
    * @throws OnggiError `corrupt` when it is damaged, `exhausted` beyond a limit or on a full disk, `not_found`
    */
   static async open(
-    archive: AsyncIterable<Uint8Array> | string,
+    archive: AsyncIterable<Uint8Array> | ArchiveFile,
     content: ContentStore,
     limits: UnpackLimits,
     signal: AbortSignal,
@@ -104,29 +110,40 @@ interface ArchiveIndex {
 }
 
 async function openPlain(
-  archive: AsyncIterable<Uint8Array> | string,
+  archive: AsyncIterable<Uint8Array> | ArchiveFile,
   content: ContentStore,
   limits: UnpackLimits,
   signal: AbortSignal,
 ): Promise<number> {
-  if (typeof archive !== "string") return await spool(archive, content, limits, signal);
+  if (!("path" in archive)) return await spool(archive, content, limits, signal);
   const fd = openFile(archive);
-  const isPlain = detectCompression(readAt(fd, { path: archive, offset: 0, bytes: Math.min(6, fstatSync(fd).size) }));
-  if (isPlain === "none") return fd;
-  closeSync(fd);
-  const file = await open(archive, "r");
-  return await spool(file.createReadStream({ highWaterMark: writeBytes / 4 }), content, limits, signal);
+  const { path } = archive;
+  try {
+    const compression = detectCompression(readAt(fd, { path, offset: 0, bytes: Math.min(6, fstatSync(fd).size) }));
+    if (compression === "none") return fd;
+    const stored = createReadStream(path, { fd, autoClose: false, start: 0, highWaterMark: writeBytes / 4 });
+    const plain = await spool(stored, content, limits, signal);
+    closeSync(fd);
+    return plain;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
 }
 
-function openFile(path: string): number {
+function openFile({ path, identity }: ArchiveFile): number {
+  let fd: number;
   try {
-    const fd = openSync(path, "r");
-    if (fstatSync(fd).isFile()) return fd;
-    closeSync(fd);
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (cause) {
     throw new OnggiError("not_found", `the archive ${path} can't be opened: ${messageOf(cause)}`, { cause });
   }
-  throw new OnggiError("invalid", `the archive ${path} is no file`);
+  const stat = fstatSync(fd, { bigint: true });
+  const isSame = identity === undefined || (identity.device === stat.dev && identity.inode === stat.ino);
+  if (stat.isFile() && isSame) return fd;
+  closeSync(fd);
+  if (isSame) throw new OnggiError("invalid", `the archive ${path} is no file`);
+  throw new OnggiError("not_found", `the daemon has another file at ${path}`, { hint: "Send the archive on stdin." });
 }
 
 /** Writes an archive's plain tar to a file of the data root, which goes when its descriptor is closed. */

@@ -5,6 +5,7 @@ import { type ChainId, type Digest, isDigest, parseChainId } from "../oci/digest
 import { type ImageConfig, type ImageConfigFile, mediaTypes } from "../oci/manifest.ts";
 import { type Platform, parsePlatform, platformOf } from "../oci/platform.ts";
 import { familiarReference, fullReference, parseReference, type Reference, withDefaultTag } from "../oci/reference.ts";
+import type { ArchiveFile } from "./archive-files.ts";
 import { checkImages, type ImageProblem } from "./check.ts";
 import { type CommitOptions, commitImage } from "./commit.ts";
 import { type Blob, ContentStore } from "./content-store.ts";
@@ -158,9 +159,9 @@ export class Images {
     }, options.signal);
   }
 
-  /** @param archive - its bytes, or the path of a file, which is read where it lies */
+  /** @param archive - its bytes, or a file, which is read where it lies */
   load(
-    archive: AsyncIterable<Uint8Array> | string,
+    archive: AsyncIterable<Uint8Array> | ArchiveFile,
     options: { readonly signal?: AbortSignal } = {},
   ): AsyncIterable<Progress> {
     const onLoaded = (image: StoredImage, name: string) => this.#event("load", image.id, name);

@@ -3,7 +3,7 @@ import type { Digest } from "../oci/digest.ts";
 import { type Descriptor, isIndexType, mediaTypes, parseManifestOrIndex } from "../oci/manifest.ts";
 import { isPlatformMatch, type Platform } from "../oci/platform.ts";
 import { familiarReference, fullReference, parseReference, type Reference, withDefaultTag } from "../oci/reference.ts";
-import { ArchiveFiles } from "./archive-files.ts";
+import { type ArchiveFile, ArchiveFiles } from "./archive-files.ts";
 import type { ContentStore } from "./content-store.ts";
 import { type ArchivedImage, dockerArchiveImages } from "./docker-archive.ts";
 import type { StoredImage } from "./image-store.ts";
@@ -20,7 +20,7 @@ export interface LoadOptions {
 }
 
 /**
- * Loads the images of a docker archive or an OCI layout, given bit by bit or as the path of a file.
+ * Loads the images of a docker archive or an OCI layout, given bit by bit or as a file.
  *
  * Its files may come in any order, so it is read from a file: layers are unpacked from where they lie in it, side by side. Nothing is kept
  * of an archive that is damaged.
@@ -29,7 +29,7 @@ export interface LoadOptions {
  */
 export async function loadArchive(
   parts: ImageParts,
-  archive: AsyncIterable<Uint8Array> | string,
+  archive: AsyncIterable<Uint8Array> | ArchiveFile,
   report: Report,
   options: LoadOptions,
 ): Promise<void> {

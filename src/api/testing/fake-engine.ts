@@ -217,8 +217,16 @@ class FakeImages implements ImagesFace {
     yield { status: "", aux: { Tag: "latest", Digest: `sha256:${"3c".repeat(32)}`, Size: 100 } };
   }
 
-  async *load(archive: AsyncIterable<Uint8Array>): AsyncGenerator<Progress> {
+  /** The file that the last load named. */
+  loadedFile: string | undefined;
+
+  async *load(archive: Parameters<ImagesFace["load"]>[0]): AsyncGenerator<Progress> {
     const chunks: Uint8Array[] = [];
+    if ("path" in archive) {
+      this.loadedFile = archive.path;
+      yield { status: "", stream: "Loaded image: host:latest\n" };
+      return;
+    }
     for await (const chunk of archive) chunks.push(chunk);
     this.loaded = Buffer.concat(chunks);
     yield { status: "Loading layer", id: "2b2b2b2b2b2b", progressDetail: { current: 1, total: 1 } };
