@@ -1,4 +1,4 @@
-import { lstatSync, readdirSync, rmSync } from "node:fs";
+import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { isErrno } from "../base/errno.ts";
 import { messageOf } from "../base/error.ts";
@@ -12,9 +12,6 @@ import type { ContainerNames } from "./container-names.ts";
 import type { Rootfs } from "./rootfs.ts";
 import { isOwnTree } from "./snapshot-trees.ts";
 import type { CheckOptions, StorageProblem } from "./storage-face.ts";
-
-/** What is younger may belong to something that is just being made. */
-const settledMs = 10_000;
 
 export interface CheckParts {
   readonly root: string;
@@ -130,7 +127,7 @@ function* strayFolders({ root, runRoot, names }: CheckParts): Iterable<Found> {
   for (const parent of [join(root, "containers"), join(runRoot, "containers")]) {
     for (const id of foldersIn(parent)) {
       const path = join(parent, id);
-      if (names.has(id) || !/^[0-9a-f]{64}$/.test(id) || isYoung(path)) continue;
+      if (names.has(id) || names.isReserved(id) || !/^[0-9a-f]{64}$/.test(id)) continue;
       yield {
         subject: "folder",
         id: path,
@@ -190,9 +187,4 @@ function foldersIn(directory: string): readonly string[] {
     if (isErrno(error, "ENOENT")) return [];
     throw error;
   }
-}
-
-function isYoung(path: string): boolean {
-  const stats = lstatSync(path, { throwIfNoEntry: false });
-  return stats === undefined || Date.now() - stats.ctimeMs < settledMs;
 }

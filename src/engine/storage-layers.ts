@@ -106,7 +106,7 @@ export function whyTree(world: LayerWorld, key: string): LayerTree {
 
 function findLayer(world: LayerWorld, key: string): SnapshotInfo {
   const byId = new Map(world.snapshots.map((snapshot) => [snapshot.id, snapshot]));
-  const image = world.images.find(({ id, names }) => names.includes(key) || id === key || isPrefix(id, key));
+  const image = world.images.find(({ id, names }) => names.includes(key) || id === key);
   const lowest = image?.chainIds[0] ?? "";
   const found = byId.get(lowest);
   if (found !== undefined) return found;

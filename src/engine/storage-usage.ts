@@ -2,9 +2,8 @@ import type { Snapshotter, Usage } from "../storage/snapshotter.ts";
 import type { ContainerStorage, StorageLimit } from "./model.ts";
 import { limitState } from "./storage-limit.ts";
 
-/** Counting a tree may be asked for once a second: it takes this part of the time at most. */
+/** Counting a tree may be asked for over and over: it takes this part of the time at most. */
 const effort = 1 / 50;
-const minAgeMs = 1000;
 
 interface Known {
   readonly usage: Usage;
@@ -28,7 +27,7 @@ export class StorageUsage {
     this.#snapshotter = snapshotter;
   }
 
-  /** At most a second old, or older by as much as counting takes. */
+  /** As old as fifty times what counting took, at most: where a file system counts, it is fresh. */
   async of({ id, limit }: StorageUser): Promise<ContainerStorage> {
     return stateOf(await this.#usage(id), limit);
   }
@@ -46,7 +45,7 @@ export class StorageUsage {
   async #usage(id: string): Promise<Usage> {
     const known = this.#known.get(id);
     const age = known === undefined ? Number.POSITIVE_INFINITY : performance.now() - known.readAtMs;
-    if (known !== undefined && age < Math.max(minAgeMs, known.tookMs / effort)) return known.usage;
+    if (known !== undefined && age < known.tookMs / effort) return known.usage;
     const asked = this.#asking.get(id) ?? this.#read(id).finally(() => this.#asking.delete(id));
     this.#asking.set(id, asked);
     return asked;

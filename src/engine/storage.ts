@@ -1,3 +1,4 @@
+import { isOnggiError } from "../base/error.ts";
 import type { Snapshotter } from "../storage/snapshotter.ts";
 import type { Amount } from "./model.ts";
 import type { StorageBenchOptions, StorageMeasure } from "./storage-bench.ts";
@@ -72,7 +73,11 @@ export class Storage implements StorageFace {
   }
 
   async why(key: string): Promise<LayerTree> {
-    return whyTree(await this.#world(), key);
+    const image = await this.#parts.images.get(key).catch((error: unknown) => {
+      if (isOnggiError(error, "not_found") || isOnggiError(error, "invalid")) return undefined;
+      throw error;
+    });
+    return whyTree(await this.#world(), image?.id ?? key);
   }
 
   async refresh(ids?: readonly string[]): Promise<void> {
