@@ -102,6 +102,24 @@ describe("storage on btrfs", { skip: missing }, () => {
       rmSync(join(snapshots.writable("limited").directory, "large"));
     });
 
+    it("can be held to a number of inodes, in an image, and be copied from there", async () => {
+      await snapshots.prepare("counted inodes", "image", { limit: { inodes: 20 } });
+      const fill = (directory: string) => {
+        for (let i = 0; i < 30; i++) writeFileSync(join(directory, `new ${i}`), "");
+      };
+      assert.throws(
+        () => fill(snapshots.writable("counted inodes").directory),
+        (error) => isErrno(error, "ENOSPC"),
+      );
+      await snapshots.capture("counted inodes", "counted inodes copy");
+      await snapshots.commit("counted inodes", "counted inodes layer");
+      for (const name of ["copy", "layer"]) {
+        await snapshots.prepare(name, `counted inodes ${name}`);
+        const count = readdirSync(snapshots.writable(name).directory).length;
+        assert.ok(count >= 120 && count < 125, `${name}: ${count} files`);
+      }
+    });
+
     it("keeps its limit when it was opened anew", async () => {
       await snapshots.close();
       snapshots = await open(root);
@@ -149,7 +167,7 @@ describe("storage on btrfs", { skip: missing }, () => {
       }
       await snapshots.close();
       assert.deepEqual(subvolumes(), []);
-      assert.deepEqual(readdirSync(join(root, "btrfs")).toSorted(), ["state", "stock", "trash"]);
+      assert.deepEqual(readdirSync(join(root, "btrfs")).toSorted(), ["images", "state", "stock", "trash"]);
       assert.ok(!existsSync(join(root, "btrfs", "trash", "tree")));
       snapshots = await open(root);
     });

@@ -100,6 +100,24 @@ describe("storage on zfs", { skip: zfsMissing, timeout: 120_000 }, () => {
       assert.throws(() => write(8, "doesn't"), /Disk quota exceeded/);
     });
 
+    it("can be held to a number of inodes, in an image, and be copied from there", async () => {
+      await snapshots.prepare("counted inodes", "image", { limit: { inodes: 20 } });
+      const fill = (directory: string) => {
+        for (let i = 0; i < 30; i++) writeFileSync(join(directory, `new ${i}`), "");
+      };
+      assert.throws(
+        () => fill(snapshots.writable("counted inodes").directory),
+        (error) => isErrno(error, "ENOSPC"),
+      );
+      await snapshots.capture("counted inodes", "counted inodes copy");
+      await snapshots.commit("counted inodes", "counted inodes layer");
+      for (const name of ["copy", "layer"]) {
+        await snapshots.prepare(name, `counted inodes ${name}`);
+        const count = readdirSync(snapshots.writable(name).directory).length;
+        assert.ok(count >= 21 && count < 26, `${name}: ${count} files`);
+      }
+    });
+
     it("outlives the container that it was copied from, whichever goes first", async () => {
       await snapshots.prepare("copied", "image");
       writeFileSync(join(snapshots.writable("copied").directory, "own"), "1");
@@ -144,7 +162,7 @@ describe("storage on zfs", { skip: zfsMissing, timeout: 120_000 }, () => {
       }
       await snapshots.close();
       assert.deepEqual(datasets(root), []);
-      assert.deepEqual(readdirSync(join(root, "zfs")).toSorted(), ["state", "trash"]);
+      assert.deepEqual(readdirSync(join(root, "zfs")).toSorted(), ["images", "state", "trash"]);
       assert.deepEqual(readdirSync(join(root, "zfs", "trash")), []);
       snapshots = await open(root);
     });

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -9,11 +10,15 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { isErrno } from "../../base/errno.ts";
 import type { Mount } from "../../program/mount.ts";
 import { command } from "../../program/quote.ts";
-import type { DriverCandidate, DriverTools, SnapshotDriver, Usage } from "../snapshotter.ts";
+import { limitWithCopy } from "../copied-limit.ts";
+import { copyTree } from "../copy-tree.ts";
+import { syncFileSystem } from "../file-system.ts";
+import { imageMeans, SizedImages } from "../sized-image.ts";
+import type { DriverCandidate, DriverTools, SnapshotDriver, StorageLimit, Usage } from "../snapshotter.ts";
 import { probeBtrfs } from "./probe.ts";
 import { Quotas } from "./quotas.ts";
 import {
@@ -32,7 +37,7 @@ import { destroyTree, nestedSubvolumes, subvolumeIdOf } from "./subvolumes.ts";
 export const btrfsCandidate: DriverCandidate = {
   name: "btrfs",
   probe: async (directory) => probeBtrfs(directory),
-  open: async (directory, tools) => openBtrfs(directory, tools),
+  open: async (directory, tools) => openBtrfs(directory, tools, await SizedImages.open(directory, tools)),
 };
 
 /** Counting sees what was written out: asking makes that happen, this often at most. */
@@ -45,11 +50,12 @@ const flushEveryMs = 10_000;
  * <id>/tree     the subvolume: the whole file system, which shares all that it has in common with others
  * <id>/since    for a copy: the transaction from which on its writes are its own
  * stock/<id>/n  clones of the layer <id> that nobody has asked for yet
+ * images/…      see SizedImages: a subvolume can't be held to a number of inodes, so <id>/tree is a copy in one of these then
  * ```
  *
  * The folder around it lets a read-only subvolume be renamed to the trash.
  */
-export function openBtrfs(directory: string, tools: DriverTools): SnapshotDriver {
+export function openBtrfs(directory: string, tools: DriverTools, images: SizedImages): SnapshotDriver {
   const tree = (id: string) => join(directory, id, "tree");
   const since = (id: string) => join(directory, id, "since");
   const quotas = new Quotas(directory, tools);
@@ -73,17 +79,40 @@ export function openBtrfs(directory: string, tools: DriverTools): SnapshotDriver
     if (folder !== undefined) renameSync(folder, trash);
   };
 
+  const makeEmpty = (path: string) => tools.perform([createSubvolume(path), { op: "chmod", path, mode: 0o755 }]);
+
+  const copyIntoSubvolume = async (from: string, to: string): Promise<void> => {
+    mkdirSync(dirname(to), { recursive: true, mode: 0o700 });
+    await makeEmpty(to);
+    await copyTree(from, to);
+  };
+
+  const createInImage = async (
+    id: string,
+    nearest: string | undefined,
+    limit: StorageLimit,
+    durable: boolean,
+  ): Promise<void> => {
+    const below = nearest === undefined ? undefined : tree(nearest);
+    await images.create(id, await limitWithCopy(limit, below), { durable });
+    mkdirSync(tree(id), { recursive: true, mode: 0o755 });
+    if (below === undefined)
+      chmodSync(tree(id), 0o755); // mkdir's mode is subject to the umask
+    else await copyTree(below, tree(id));
+    if (durable) await syncFileSystem(tree(id));
+  };
+
   return {
     name: "btrfs",
-    traits: { write: "redirect-on-write", unit: "extent", limits: { bytes: "native", inodes: "none" } },
+    traits: { write: "redirect-on-write", unit: "extent", limits: { bytes: "native", inodes: imageMeans() } },
     list: () => readdirSync(directory).filter((name) => /^[0-9a-f]{4,}$/.test(name)),
-    isWhole: (id) => isSubvolume(tree(id)),
+    isWhole: (id) => images.isBroken(id) || (images.has(id) ? existsSync(tree(id)) : isSubvolume(tree(id))),
 
-    async create(id, parents, { limit }) {
+    async create(id, [nearest], { durable, limit }) {
+      if (limit?.inodes !== undefined) return createInImage(id, nearest, limit, durable);
       mkdirSync(join(directory, id), { recursive: true, mode: 0o700 });
-      const nearest = parents[0];
       if (nearest === undefined) {
-        await tools.perform([createSubvolume(tree(id)), { op: "chmod", path: tree(id), mode: 0o755 }]);
+        await makeEmpty(tree(id));
       } else if (!stock.take(nearest, tree(id))) {
         await tools.perform(createSnapshot(tree(nearest), tree(id)));
       }
@@ -91,6 +120,7 @@ export function openBtrfs(directory: string, tools: DriverTools): SnapshotDriver
     },
 
     async copy(from, to) {
+      if (images.has(from)) return copyIntoSubvolume(tree(from), tree(to));
       const first = await firstOwnTransaction(from);
       mkdirSync(join(directory, to), { recursive: true, mode: 0o700 });
       writeFileSync(since(to), String(first), { mode: 0o600 });
@@ -98,15 +128,19 @@ export function openBtrfs(directory: string, tools: DriverTools): SnapshotDriver
     },
 
     async freeze(id) {
+      if (images.has(id))
+        await images.flatten(id, (from, to) => copyIntoSubvolume(join(from, "tree"), join(to, "tree")));
       await tools.perform([makeReadOnly(tree(id)), syncAll(tree(id))]);
     },
 
     discard(id, trash) {
+      if (images.has(id)) return images.discard(id, trash).then(() => renameTolerant(join(directory, id), trash));
       renameTolerant(join(directory, id), trash);
       return stock.isStocked(id) ? discardStock(id, `${trash}-stock`) : undefined;
     },
 
     async empty(trashed) {
+      if (!statSync(trashed).isDirectory()) return false;
       for (const name of readdirSync(trashed)) {
         if (isSubvolume(join(trashed, name))) await destroyTree(tools, join(trashed, name));
       }
@@ -114,6 +148,7 @@ export function openBtrfs(directory: string, tools: DriverTools): SnapshotDriver
     },
 
     mounts(id, parents, { writable }): readonly Mount[] {
+      images.check(id);
       if (writable) return [{ type: "bind", source: tree(id), options: [] }];
       return [{ type: "bind", source: tree(parents[0] ?? id), options: [], readonly: true }];
     },
@@ -122,6 +157,7 @@ export function openBtrfs(directory: string, tools: DriverTools): SnapshotDriver
     writable: (id) => ({ directory: tree(id), whiteouts: "remove" }),
 
     async usage(id) {
+      if (images.has(id)) return images.usage(id);
       if (performance.now() - flushedAt > flushEveryMs) {
         await tools.perform([syncAll(directory)]);
         flushedAt = performance.now();
@@ -145,6 +181,7 @@ export function openBtrfs(directory: string, tools: DriverTools): SnapshotDriver
     },
 
     async close() {
+      await images.close();
       await stock.close();
       for (const folder of stock.leftovers()) {
         for (const name of readdirSync(folder)) await destroyTree(tools, join(folder, name));

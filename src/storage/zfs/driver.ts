@@ -1,4 +1,5 @@
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -13,8 +14,11 @@ import { isErrno } from "../../base/errno.ts";
 import { OnggiError } from "../../base/error.ts";
 import type { Mount } from "../../program/mount.ts";
 import { command } from "../../program/quote.ts";
+import { limitWithCopy } from "../copied-limit.ts";
+import { copyTree } from "../copy-tree.ts";
 import { syncFileSystem } from "../file-system.ts";
-import type { DriverCandidate, DriverTools, SnapshotDriver } from "../snapshotter.ts";
+import { imageMeans, SizedImages } from "../sized-image.ts";
+import type { DriverCandidate, DriverTools, SnapshotDriver, StorageLimit } from "../snapshotter.ts";
 import { destroyDataset, listDatasets, numberOf } from "./datasets.ts";
 import { baseDataset } from "./pool.ts";
 import { probeZfs } from "./probe.ts";
@@ -29,6 +33,8 @@ export const zfsCandidate: DriverCandidate = {
 
 /** The file in a folder of the trash that names the dataset to delete. */
 const doomedName = "dataset";
+/** At the end of the name of a mount point whose dataset isn't whole yet. */
+const halfMade = "-new";
 /** How many files a dataset had when it was made, but for its root. */
 const inheritedFiles = "onggi:files";
 /** What is counted is what was written out: asking makes that happen, this often at most. */
@@ -42,13 +48,16 @@ const flushEveryMs = 10_000;
  * BASE/<id>@frozen             what clones stand on
  * trash/<name>/dataset         the name of one that is to be deleted
  * pool.json                    the pool that was made for this data root
+ * images/…, <id>/tree          see SizedImages: a dataset can't be held to a number of inodes, so a copy in one of these is
  * ```
  */
 async function openZfs(directory: string, tools: DriverTools): Promise<SnapshotDriver> {
   const base = await baseDataset(directory, tools.options?.["zfs.fsname"]);
   if (base === undefined) throw new OnggiError("unsupported", `there is no ZFS pool for ${directory}`);
   await shareMounts(directory, tools);
-  const tree = (id: string) => join(directory, id);
+  const images = await SizedImages.open(directory, tools);
+  const place = (id: string) => join(directory, id);
+  const tree = (id: string) => (images.has(id) ? join(place(id), "tree") : place(id));
   const dataset = (id: string) => `${base}/${id}`;
   const trash = join(directory, "trash");
   const known = await openDatasets(base, directory);
@@ -63,9 +72,40 @@ async function openZfs(directory: string, tools: DriverTools): Promise<SnapshotD
   const options = (property: string, value: number | undefined): readonly string[] =>
     value === undefined ? [] : ["-o", `${property}=${value}`];
 
+  const makeEmpty = async (id: string, mountPoint: string, more: readonly string[] = []): Promise<void> => {
+    await runZfs("zfs", "create", "-o", `mountpoint=${mountPoint}`, ...more, dataset(id));
+    await runZfs("zfs", "set", `${inheritedFiles}=${filesIn(mountPoint) - 1}`, dataset(id));
+    known.add(id);
+  };
+
+  const createInImage = async (
+    id: string,
+    nearest: string | undefined,
+    limit: StorageLimit,
+    durable: boolean,
+  ): Promise<void> => {
+    const below = nearest === undefined ? undefined : tree(nearest);
+    await images.create(id, await limitWithCopy(limit, below), { durable });
+    mkdirSync(tree(id), { recursive: true, mode: 0o755 });
+    if (below === undefined)
+      chmodSync(tree(id), 0o755); // mkdir's mode is subject to the umask
+    else await copyTree(below, tree(id));
+    if (durable) await syncFileSystem(tree(id));
+  };
+
+  /** Puts a copy in the place of an image. */
+  const flatten = async (id: string): Promise<void> => {
+    await makeEmpty(id, place(`${id}${halfMade}`));
+    await copyTree(tree(id), place(`${id}${halfMade}`));
+    await images.discard(id, join(trash, id));
+    rmdirTolerant(place(id));
+    await runZfsWhenFree("zfs", "set", `mountpoint=${place(id)}`, dataset(id));
+    rmdirTolerant(place(`${id}${halfMade}`));
+  };
+
   return {
     name: "zfs",
-    traits: { write: "redirect-on-write", unit: "block", limits: { bytes: "native", inodes: "none" } },
+    traits: { write: "redirect-on-write", unit: "block", limits: { bytes: "native", inodes: imageMeans() } },
 
     list() {
       const doomed = new Set(doomedDatasets(trash));
@@ -73,23 +113,11 @@ async function openZfs(directory: string, tools: DriverTools): Promise<SnapshotD
       return [...new Set([...folders, ...known])].filter((id) => !doomed.has(dataset(id)));
     },
 
-    isWhole: (id) => known.has(id),
+    isWhole: (id) => images.isBroken(id) || (images.has(id) ? existsSync(tree(id)) : known.has(id)),
 
-    async create(id, parents, { limit }) {
-      const nearest = parents[0];
-      if (nearest === undefined) {
-        await runZfs(
-          "zfs",
-          "create",
-          "-o",
-          `mountpoint=${tree(id)}`,
-          ...options("refquota", limit?.bytes),
-          dataset(id),
-        );
-        await runZfs("zfs", "set", `${inheritedFiles}=${filesIn(tree(id)) - 1}`, dataset(id));
-        known.add(id);
-        return;
-      }
+    async create(id, [nearest], { durable, limit }) {
+      if (limit?.inodes !== undefined) return createInImage(id, nearest, limit, durable);
+      if (nearest === undefined) return makeEmpty(id, place(id), options("refquota", limit?.bytes));
       const below = `${dataset(nearest)}@frozen`;
       const quota = limit?.bytes === undefined ? undefined : limit.bytes + (await numberOf(below, "referenced"));
       const files = options(inheritedFiles, filesIn(tree(nearest)) - 1);
@@ -98,12 +126,19 @@ async function openZfs(directory: string, tools: DriverTools): Promise<SnapshotD
 
     async copy(from, to) {
       await syncFileSystem(tree(from));
+      if (images.has(from)) {
+        await makeEmpty(to, place(to));
+        return copyTree(tree(from), tree(to));
+      }
       const snapshot = `${dataset(from)}@${to}`;
       await runZfs("zfs", "snapshot", snapshot);
       await clone(snapshot, to, options(inheritedFiles, await numberOf(dataset(from), inheritedFiles)));
     },
 
+    layerTree: tree,
+
     async freeze(id) {
+      if (images.has(id)) await flatten(id);
       await syncFileSystem(tree(id));
       // A snapshot waits for the disk. One that an earlier try made is older than what was written since.
       await runZfs("zfs", "destroy", `${dataset(id)}@frozen`).catch(() => {});
@@ -112,7 +147,8 @@ async function openZfs(directory: string, tools: DriverTools): Promise<SnapshotD
     },
 
     discard(id, trashed) {
-      if (!known.has(id)) return renameTolerant(tree(id), trashed);
+      if (images.has(id)) return images.discard(id, trashed).then(() => renameTolerant(place(id), trashed));
+      if (!known.has(id)) return renameTolerant(place(id), trashed);
       mkdirSync(trashed, { mode: 0o700 });
       writeFileSync(join(trashed, doomedName), dataset(id), { mode: 0o600 });
       known.delete(id);
@@ -122,11 +158,12 @@ async function openZfs(directory: string, tools: DriverTools): Promise<SnapshotD
       const name = doomedDataset(trashed);
       if (name === undefined) return false;
       await destroyDataset(base, name, isDoomed);
-      rmdirTolerant(tree(name.slice(base.length + 1)));
+      rmdirTolerant(place(name.slice(base.length + 1)));
       return false;
     },
 
     mounts(id, parents, { writable }): readonly Mount[] {
+      images.check(id);
       if (writable) return [{ type: "bind", source: tree(id), options: [] }];
       return [{ type: "bind", source: tree(parents[0] ?? id), options: [], readonly: true }];
     },
@@ -135,6 +172,7 @@ async function openZfs(directory: string, tools: DriverTools): Promise<SnapshotD
 
     /** ZFS knows how many files a dataset shows, not how many are its own: those of its parent were noted when it was made. */
     async usage(id) {
+      if (images.has(id)) return images.usage(id);
       if (performance.now() - flushedAt > flushEveryMs) {
         await syncFileSystem(tree(id));
         flushedAt = performance.now();
@@ -144,7 +182,7 @@ async function openZfs(directory: string, tools: DriverTools): Promise<SnapshotD
     },
 
     /** Docker's names. */
-    describe: (id) => ({ Dataset: dataset(id), Mountpoint: tree(id) }),
+    describe: (id) => ({ ...(images.has(id) ? {} : { Dataset: dataset(id) }), Mountpoint: tree(id) }),
 
     cloneByHand([nearest = ""], place) {
       const name = `${base}/explain-${basename(place)}`;
@@ -162,7 +200,10 @@ async function openZfs(directory: string, tools: DriverTools): Promise<SnapshotD
       };
     },
 
-    close: () => unshareMounts(directory),
+    async close() {
+      await images.close();
+      await unshareMounts(directory);
+    },
   };
 }
 
@@ -176,6 +217,7 @@ async function openDatasets(base: string, directory: string): Promise<Set<string
   const ids = new Set<string>();
   for (const { name, mountPoint, isMounted } of await listDatasets(base)) {
     const id = name.slice(base.length + 1);
+    if (mountPoint === join(directory, `${id}${halfMade}`)) await runZfsWhenFree("zfs", "destroy", "-r", name);
     // Another data root may have its datasets in the same place.
     if (mountPoint !== join(directory, id)) continue;
     ids.add(id);
