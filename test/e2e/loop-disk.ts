@@ -16,8 +16,13 @@ export function formatterOf(type: string): string | undefined {
   return [`/usr/sbin/mkfs.${type}`, `/sbin/mkfs.${type}`].find((path) => existsSync(path));
 }
 
-/** @param type - as `mkfs.TYPE` has it */
-export function makeLoopDisk(type: string, bytes: number, options: readonly string[] = []): LoopDisk {
+/** @param type - as `mkfs.TYPE` has it, with its `options`; `mountOptions` are what is said when it is mounted */
+export function makeLoopDisk(
+  type: string,
+  bytes: number,
+  options: readonly string[] = [],
+  mountOptions: readonly string[] = [],
+): LoopDisk {
   const folder = mkdtempSync(join(tmpdir(), `onggi-disk-${type}-`));
   const image = join(folder, "image");
   const directory = join(folder, "mounted");
@@ -30,7 +35,7 @@ export function makeLoopDisk(type: string, bytes: number, options: readonly stri
   };
   try {
     execFileSync(formatterOf(type) ?? `mkfs.${type}`, [...options, image], { stdio: "ignore" });
-    execFileSync("mount", ["-o", "loop", image, directory]);
+    execFileSync("mount", ["-o", ["loop", ...mountOptions].join(","), image, directory]);
   } catch (error) {
     rmSync(folder, { recursive: true, force: true });
     throw error;

@@ -20,12 +20,18 @@ import type { DriverCandidate, SnapshotDriver } from "../snapshotter.ts";
 import { treeUsage } from "../tree-usage.ts";
 import { lowerFile, type OverlayFeatures, overlayMounts } from "./mounts.ts";
 import { overlayFeatures, probeOverlay } from "./probe.ts";
+import { ProjectQuota } from "./project-quota.ts";
 
 export const overlayCandidate: DriverCandidate = {
   name: "overlay",
   probe: probeOverlay,
   async open(directory, tools) {
-    return openOverlay(directory, await overlayFeatures(directory), await SizedImages.open(directory, tools));
+    const [features, images, quota] = await Promise.all([
+      overlayFeatures(directory),
+      SizedImages.open(directory, tools),
+      ProjectQuota.open(directory, tools),
+    ]);
+    return openOverlay(directory, features, images, quota);
   },
 };
 
@@ -41,8 +47,13 @@ export const overlayCandidate: DriverCandidate = {
  *
  * A container's tree is three directories and no file: its start and its end cost little.
  */
-export function openOverlay(directory: string, features: OverlayFeatures, images: SizedImages): SnapshotDriver {
-  const means = imageMeans();
+export function openOverlay(
+  directory: string,
+  features: OverlayFeatures,
+  images: SizedImages,
+  quota: ProjectQuota | undefined,
+): SnapshotDriver {
+  const means = quota === undefined ? imageMeans() : "native";
   const diff = (id: string) => join(directory, id, "diff");
   const work = (id: string) => join(directory, id, "work");
   const short = (id: string) => join(directory, "l", shortName(id));
@@ -63,7 +74,10 @@ export function openOverlay(directory: string, features: OverlayFeatures, images
 
     async create(id, parents, { durable, limit }) {
       mkdirSync(join(directory, id), { recursive: true, mode: 0o700 });
-      if (limit !== undefined) await images.create(id, limit, { durable });
+      if (limit !== undefined) {
+        if (quota !== undefined && !images.has(id)) await quota.create(id, limit);
+        else await images.create(id, limit, { durable });
+      }
       makeRoot(diff(id), parents[0] === undefined ? undefined : diff(parents[0]));
       mkdirSync(work(id), { recursive: true, mode: 0o700 });
     },
@@ -82,6 +96,7 @@ export function openOverlay(directory: string, features: OverlayFeatures, images
 
     async freeze(id, parents) {
       if (images.has(id)) await images.flatten(id, copyDiff);
+      if (quota?.has(id)) await quota.release(id);
       if (parents.length > 0) {
         writeFileSync(join(directory, id, "lower"), lowerFile(parents.map(shortName)), { mode: 0o600 });
       }
@@ -96,6 +111,7 @@ export function openOverlay(directory: string, features: OverlayFeatures, images
         rmSync(short(id), { force: true });
       };
       if (images.has(id)) return images.discard(id, trash).then(vanish);
+      if (quota?.has(id)) return quota.release(id).then(vanish);
       return vanish();
     },
 
@@ -106,7 +122,10 @@ export function openOverlay(directory: string, features: OverlayFeatures, images
     },
 
     writable: (id) => ({ directory: diff(id), whiteouts: "overlay" }),
-    usage: async (id) => (images.has(id) ? images.usage(id) : treeUsage(join(directory, id))),
+    async usage(id) {
+      if (images.has(id)) return images.usage(id);
+      return quota?.has(id) ? quota.usage(id) : treeUsage(join(directory, id));
+    },
 
     /** Docker's names. MergedDir is in the container's own mount namespace, so on the host nothing is there. */
     describe: (id, parents) => ({
