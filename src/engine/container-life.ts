@@ -275,7 +275,7 @@ export class ContainerLife {
 
   #setLaunch(container: Container, run: Run, launch: LaunchRecord): void {
     run.launch = launch;
-    this.#parts.store.saveLaunch(container.id, launch);
+    this.#parts.store.changeLaunch(container.id, launch);
   }
 
   async #setRecord(container: Container, change: Partial<ContainerRecord>): Promise<void> {

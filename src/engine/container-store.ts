@@ -3,6 +3,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmdirSync,
   rmSync,
   unlinkSync,
@@ -119,8 +120,19 @@ export class ContainerStore {
   saveLaunch(id: string, launch: LaunchRecord): void {
     // The run directory is gone after a boot of a host without tmpfs there, or with one.
     mkdirSync(this.runDirectory(id), { recursive: true, mode: 0o700 });
+    this.#writeLaunch(id, "launch.json", launch);
+  }
+
+  /** Of a run that goes on: an engine that is killed meanwhile leaves the one record or the other. */
+  changeLaunch(id: string, launch: LaunchRecord): void {
+    const temporary = "launch.json.next";
+    this.#writeLaunch(id, temporary, launch);
+    renameSync(join(this.runDirectory(id), temporary), join(this.runDirectory(id), "launch.json"));
+  }
+
+  #writeLaunch(id: string, name: string, launch: LaunchRecord): void {
     const json = { ...launch, teardown: opsToJson(launch.teardown) };
-    writeFileSync(join(this.runDirectory(id), "launch.json"), JSON.stringify(json), { mode: 0o600 });
+    writeFileSync(join(this.runDirectory(id), name), JSON.stringify(json), { mode: 0o600 });
   }
 
   loadLaunch(id: string): LaunchRecord | undefined {
