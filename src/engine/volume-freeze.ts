@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Container } from "./container.ts";
 import type { ContainerNames } from "./container-names.ts";
 
-const startMs = 10_000;
+const settleMs = 10_000;
 const stepMs = 10;
 
 export interface FreezeParts {
@@ -14,12 +14,20 @@ export interface FreezeParts {
 /**
  * Has containers stand still while a volume of theirs is copied.
  *
- * @param ids - those that may write to the volume, those that are being started among them
+ * @param writersNow - ids of those that may write to the volume; those that are being started, or that files are copied to, are among them
  */
-export async function whileStill<T>(parts: FreezeParts, ids: readonly string[], work: () => Promise<T>): Promise<T> {
+export async function whileStill<T>(
+  parts: FreezeParts,
+  writersNow: () => readonly string[],
+  work: () => Promise<T>,
+): Promise<T> {
   const { names } = parts;
-  const writers = ids.filter((id) => names.has(id)).map((id) => names.find(id));
-  await untilStarted(writers);
+  const find = () => {
+    const ids = writersNow().filter((id) => names.has(id));
+    return ids.map((id) => names.find(id));
+  };
+  await untilSettled(find);
+  const writers = find();
   const goOn: (() => Promise<void>)[] = [];
   try {
     for (const container of writers) goOn.push(await parts.still(container));
@@ -30,7 +38,7 @@ export async function whileStill<T>(parts: FreezeParts, ids: readonly string[], 
 }
 
 /** One that has its volumes but doesn't run yet would begin to write in the middle of it. */
-async function untilStarted(containers: readonly Container[]): Promise<void> {
-  const deadline = Date.now() + startMs;
-  while (containers.some((container) => container.run === undefined) && Date.now() < deadline) await sleep(stepMs);
+async function untilSettled(find: () => readonly Container[]): Promise<void> {
+  const deadline = Date.now() + settleMs;
+  while (find().some((container) => container.run === undefined) && Date.now() < deadline) await sleep(stepMs);
 }

@@ -367,9 +367,8 @@ export class Volumes implements VolumesFace {
   }
 
   async #copyFrozen(record: VolumeRecord, to: string): Promise<void> {
-    const writers = [...this.#held]
-      .filter(([, mounts]) => mounts.some((mount) => mount.name === record.name && !mount.readonly))
-      .map(([id]) => id);
+    const isWriter = (mount: VolumeMount) => mount.name === record.name && !mount.readonly;
+    const writers = () => [...this.#held].filter(([, mounts]) => mounts.some(isWriter)).map(([id]) => id);
     await this.#content.copy(this.#content.data(record), to, (work) => whileStill(this.#parts, writers, work));
   }
 

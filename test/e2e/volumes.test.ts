@@ -389,6 +389,22 @@ describe("docker's client", { skip: hasDocker ? false : "there is no docker" }, 
     assert.equal(await docker("volume rm dockers"), "dockers\n");
   });
 
+  it("prints what onggi prints", async () => {
+    await docker("volume create --label b=1 --label a=2 alike");
+    for (const format of [
+      "json",
+      "table {{.Name}}\\t{{.Driver}}\\t{{.Labels}}",
+      "{{.Name}} {{.Scope}} {{.Mountpoint}}",
+    ]) {
+      const args = ["volume", "ls", "--filter", "name=alike", "--format", format];
+      const env = { DOCKER_HOST: daemon.host, DOCKER_CONFIG: scratch };
+      const [theirs, ours] = [await runCommand("docker", args, { env }), await daemon.onggi(args)];
+      assert.deepEqual([ours.code, ours.stdout], [theirs.code, theirs.stdout], format);
+    }
+    assert.deepEqual(JSON.parse(await onggi("volume inspect alike")), JSON.parse(await docker("volume inspect alike")));
+    await docker("volume rm alike");
+  });
+
   it("removes anonymous ones with rm -v and prunes", async () => {
     await docker("create --name dockered -v /a host true");
     const name = (await mountsOf("dockered"))[0]?.Name ?? "";
@@ -469,19 +485,23 @@ describe("a daemon that is killed", () => {
       await victim.onggi(words("run --rm -v whole:/usr host true"));
       const whole = countOf(join(places.root, "volumes/whole/data"));
       assert.ok(whole > 50, `${whole} entries`);
-      for (const delayMs of [20, 60, 100, 140]) {
-        const name = `cut${delayMs}`;
+      let cuts = 0;
+      for (const entries of [0, 1, 2, 4]) {
+        const name = `cut${entries}`;
         const creating = victim.onggi(words(`create -v ${name}:/usr host true`)).catch(() => undefined);
-        await sleep(300 + delayMs);
+        await untilCopying(join(places.root, "volumes", name), entries);
         await victim.kill9();
         await creating;
+        if (copyIn(join(places.root, "volumes", name)) !== undefined) cuts++;
         victim = await startDaemon(places);
         const data = join(places.root, "volumes", name, "data");
         const count = existsSync(data) ? countOf(data) : 0;
-        assert.ok([0, whole].includes(count), `${count} of ${whole} entries after ${delayMs} ms`);
+        assert.ok([0, whole].includes(count), `${count} of ${whole} entries, cut off at ${entries}`);
         assert.equal((await victim.onggi(words(`run --rm -v ${name}:/usr host true`))).code, 0);
         assert.equal(countOf(data), whole);
+        assert.equal(copyIn(join(places.root, "volumes", name)), undefined);
       }
+      assert.ok(cuts > 0, "no kill came in the middle of a copy");
     } finally {
       await victim.stop();
       rmSync(own, { recursive: true, force: true });
@@ -502,6 +522,20 @@ function pidOf(id: string): number {
   });
   assert.ok(found !== undefined, `no process of ${id}`);
   return Number(found);
+}
+
+/** Resolves when a copy for a volume is under way and has so many entries, or is over. */
+async function untilCopying(place: string, entries: number): Promise<void> {
+  for (const deadline = Date.now() + 10_000; Date.now() < deadline; await sleep(1)) {
+    const copy = copyIn(place);
+    if (copy !== undefined && readdirSync(copy).length >= entries) return;
+    if (copy === undefined && existsSync(join(place, "data")) && readdirSync(join(place, "data")).length > 0) return;
+  }
+}
+
+function copyIn(place: string): string | undefined {
+  const name = existsSync(place) ? readdirSync(place).find((one) => one.startsWith("copy-")) : undefined;
+  return name === undefined ? undefined : join(place, name);
 }
 
 function countOf(directory: string): number {

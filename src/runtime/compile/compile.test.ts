@@ -165,6 +165,19 @@ describe("compile", () => {
     assert.doesNotThrow(() => compile(withMount("/proc/uptime"), aHost(), someParts()));
   });
 
+  it("finds a folder of a bind's source from inside it", () => {
+    const options = ["rbind", "X-mount.subdir=in/side"];
+    const mounts = [{ destination: "/data", type: "bind", source: "/srv", options }];
+    const { host } = compile(aSpec({ mounts }), aHost(), someParts());
+    const at = indexOf(host, "openTree");
+
+    assert.deepEqual(host.slice(at - 1, at + 2), [
+      { op: "chdir", path: "/srv" },
+      { op: "openTree", slot: "/data", path: "in/side", recursive: true },
+      { op: "chdir", path: "/" },
+    ]);
+  });
+
   it("takes a bind that is shared with the host from the host's own namespace", () => {
     const mounts = [{ destination: "/data", type: "bind", source: "/srv", options: ["rbind", "rshared"] }];
     const { host } = compile(aSpec({ mounts }), aHost(), someParts());
