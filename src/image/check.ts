@@ -3,11 +3,12 @@ import { messageOf } from "../base/error.ts";
 import { type Digest, shortId } from "../oci/digest.ts";
 import { familiarReference } from "../oci/reference.ts";
 import type { StoredImage } from "./image-store.ts";
+import { layersOf } from "./layers.ts";
 import { deleteUnused, type ImageParts } from "./register.ts";
 
 /** Something about images that isn't as it should be. */
 export interface ImageProblem {
-  readonly subject: "blob" | "image";
+  readonly subject: "blob" | "layer";
   readonly id: string;
   /** A sentence. */
   readonly problem: string;
@@ -19,14 +20,13 @@ export interface ImageProblem {
 
 /** Blobs that images need and that are missing, blobs that nobody needs and, with `deep`, blobs whose bytes have another digest. */
 export async function* checkImages(
-  { content, store }: Pick<ImageParts, "content" | "store">,
+  { content, store, layers }: Pick<ImageParts, "content" | "store" | "layers">,
   { deep = false }: { readonly deep?: boolean } = {},
 ): AsyncGenerator<ImageProblem> {
   const users = usersOfBlobs(store.list());
-  const nameOf = (image: StoredImage) => store.references(image.id).map(familiarReference)[0] ?? shortId(image.id);
   for (const digest of store.usedBlobs()) {
     if (content.has(digest)) continue;
-    const names = (users.get(digest) ?? []).map(nameOf).join(", ");
+    const names = (users.get(digest) ?? []).map((image) => nameOf(store, image)).join(", ");
     yield {
       subject: "blob",
       id: digest,
@@ -45,11 +45,18 @@ export async function* checkImages(
       repair: async () => void deleteUnused({ content, store }, [digest]),
     };
   }
-  if (!deep) return;
+  if (deep) yield* damagedBlobs({ content, store }, users);
+  if (deep) yield* damagedLayers({ layers, store });
+}
+
+async function* damagedBlobs(
+  { content, store }: Pick<ImageParts, "content" | "store">,
+  users: ReadonlyMap<Digest, readonly StoredImage[]>,
+): AsyncGenerator<ImageProblem> {
   for (const digest of content.list()) {
     const wrong = await wrongDigest(content.stream(digest), digest);
     if (wrong === undefined || !content.has(digest)) continue;
-    const names = (users.get(digest) ?? []).map(nameOf).join(", ") || "no image";
+    const names = (users.get(digest) ?? []).map((image) => nameOf(store, image)).join(", ") || "no image";
     yield {
       subject: "blob",
       id: digest,
@@ -57,6 +64,39 @@ export async function* checkImages(
       remedy: `Remove ${names} and pull it again.`,
     };
   }
+}
+
+/** Layers whose files, made a tar again, have another digest than the image says. */
+async function* damagedLayers({ layers, store }: Pick<ImageParts, "layers" | "store">): AsyncGenerator<ImageProblem> {
+  const seen = new Set<string>();
+  for (const image of store.list()) {
+    for (const layer of layersOf(image)) {
+      if (seen.has(layer.chainId) || !layers.isRemade(layer.chainId)) continue;
+      seen.add(layer.chainId);
+      const wrong = await wrongTar(layers.tar(layer));
+      if (wrong === undefined || !layers.isRemade(layer.chainId)) continue;
+      const name = nameOf(store, image);
+      yield {
+        subject: "layer",
+        id: layer.chainId,
+        problem: `layer ${shortId(layer.diffId)} of image ${name} is damaged: ${wrong}`,
+        remedy: `Remove ${name} with what stands on it, and pull it again.`,
+      };
+    }
+  }
+}
+
+async function wrongTar(tar: AsyncIterable<Uint8Array>): Promise<string | undefined> {
+  try {
+    for await (const _chunk of tar);
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+function nameOf(store: ImageParts["store"], image: StoredImage): string {
+  return store.references(image.id).map(familiarReference)[0] ?? shortId(image.id);
 }
 
 function usersOfBlobs(images: readonly StoredImage[]): ReadonlyMap<Digest, readonly StoredImage[]> {

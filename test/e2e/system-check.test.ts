@@ -100,6 +100,20 @@ for (const driver of ["overlay", "vfs"]) {
       await isClean();
     });
 
+    it("tells a layer whose files were changed", async () => {
+      const [committed = ""] = readdirSync(join(snapshots(), "state"))
+        .filter((name) => readFileSync(join(snapshots(), "state", name), "utf8").includes('"committed"'))
+        .map((name) => name.replace(".json", ""));
+      const tree = join(snapshots(), committed, driver === "overlay" ? "diff" : "");
+      const file = join(tree, "etc/passwd");
+      const text = readFileSync(file);
+      writeFileSync(file, Buffer.from(text).fill("x", 0, 1));
+      const deep = await check("--deep");
+      assert.deepEqual([deep.code, deep.subjects], [1, ["layer found"]]);
+      writeFileSync(file, text);
+      await isClean();
+    });
+
     it("tells what keeps a layer", async () => {
       const { stdout } = await daemon.onggi(["system", "df", "--why", "host"]);
       assert.match(stdout, /^layer [0-9a-f]{12} .* = host:latest\n[├└]─ container (web \(running\)|idle \(exited\))/);
