@@ -174,6 +174,8 @@ async function startSpawner(options: ExecutorOptions, onLost: (reason: string) =
   const child = spawn(options.binary, ["spawner", options.socketDirectory], {
     stdio: ["pipe", "pipe", options.stderr ?? "inherit", ...lock],
   });
+  // A pipe that breaks with the spawner's end must not end the engine: the end itself is told by "exit".
+  for (const pipe of [child.stdin, child.stdout]) pipe?.on("error", () => {});
   const ended = new Promise<string>((resolve) => {
     child.once("error", (error) => resolve(error.message));
     child.once("exit", (code, signal) => resolve(signal === null ? `exit status ${code}` : `signal ${signal}`));
@@ -208,7 +210,6 @@ function firstLine(child: ChildProcess): Promise<string> {
 
 function unreference(child: ChildProcess): void {
   child.unref();
-  child.stdin?.on("error", () => {});
   for (const pipe of [child.stdin, child.stdout as Readable | null])
     (pipe as unknown as { unref?(): void } | null)?.unref?.();
 }
