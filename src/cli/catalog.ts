@@ -20,6 +20,12 @@ const pull: Loader = async () => (await import("./pull.ts")).pull;
 const push: Loader = async () => (await import("./push.ts")).push;
 const version: Loader = async () => (await import("./version.ts")).version;
 const info: Loader = async () => (await import("./info.ts")).info;
+const commit: Loader = async () => (await import("./commit.ts")).commit;
+const cp: Loader = async () => (await import("./cp.ts")).cp;
+const diff: Loader = async () => (await import("./diff.ts")).diff;
+const exportContainer: Loader = async () => (await import("./export.ts")).exportContainer;
+const importImage: Loader = async () => (await import("./import.ts")).importImage;
+const snapshotDiff: Loader = async () => (await import("./snapshot-diff.ts")).snapshotDiff;
 const attach: Loader = async () => (await import("./attach.ts")).attach;
 const start: Loader = async () => (await import("./start.ts")).start;
 const stop: Loader = async () => (await import("./stop.ts")).stop;
@@ -84,7 +90,11 @@ export const commands: Readonly<Record<string, Entry>> = {
   fork: { section: "common", load: fork },
   rollback: { section: "common", load: rollback },
   attach: { section: "container", load: attach },
+  commit: { section: "container", load: commit },
+  cp: { section: "container", load: cp },
   create: { section: "container", load: create },
+  diff: { section: "container", load: diff },
+  export: { section: "container", load: exportContainer },
   kill: { section: "container", load: kill },
   pause: { section: "container", load: pause },
   port: { section: "container", load: port },
@@ -96,6 +106,7 @@ export const commands: Readonly<Record<string, Entry>> = {
   unpause: { section: "container", load: unpause },
   wait: { section: "container", load: wait },
   history: { section: "image", load: history },
+  import: { section: "image", load: importImage },
   load: { section: "image", load: load },
   pull: { section: "image", load: pull },
   push: { section: "image", load: push },
@@ -124,8 +135,12 @@ export const groups: Readonly<Record<string, Group>> = {
     summary: "Manage containers",
     commands: {
       attach,
+      commit,
+      cp,
       create,
+      diff,
       exec,
+      export: exportContainer,
       inspect: containerInspect,
       kill,
       logs,
@@ -151,6 +166,7 @@ export const groups: Readonly<Record<string, Group>> = {
     commands: {
       "from-host": fromHost,
       history,
+      import: importImage,
       inspect: imageInspect,
       load,
       ls: images,
@@ -178,7 +194,14 @@ export const groups: Readonly<Record<string, Group>> = {
   },
   snapshot: {
     summary: "Manage snapshots of containers",
-    commands: { create: snapshotCreate, inspect: snapshotInspect, ls: snapshotLs, rm: snapshotRm, tree: snapshotTree },
+    commands: {
+      create: snapshotCreate,
+      diff: snapshotDiff,
+      inspect: snapshotInspect,
+      ls: snapshotLs,
+      rm: snapshotRm,
+      tree: snapshotTree,
+    },
     aliases: { list: "ls", remove: "rm" },
   },
   storage: {

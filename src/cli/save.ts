@@ -1,10 +1,8 @@
-import { createWriteStream, renameSync, rmSync } from "node:fs";
-import { pipeline } from "node:stream/promises";
-import { messageOf, OnggiError } from "../base/error.ts";
 import { command } from "./command.ts";
 import { Exit } from "./exit.ts";
 import { flag } from "./flag.ts";
 import { write } from "./io.ts";
+import { writeWhole } from "./whole-file.ts";
 
 export const save = command({
   name: "save",
@@ -22,15 +20,3 @@ export const save = command({
     return 0;
   },
 });
-
-/** The file appears when it is whole, and not at all when the stream breaks off. */
-async function writeWhole(stream: NodeJS.ReadableStream, path: string): Promise<void> {
-  const partial = `${path}.${process.pid}.partial`;
-  try {
-    await pipeline(stream, createWriteStream(partial, { mode: 0o600 }));
-    renameSync(partial, path);
-  } catch (cause) {
-    rmSync(partial, { force: true });
-    throw new OnggiError("unavailable", `can't save to ${path}: ${messageOf(cause)}`, { cause });
-  }
-}

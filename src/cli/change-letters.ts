@@ -1,0 +1,2 @@
+/** What `diff` shows for a kind of change, by the API's number. */
+export const changeLetters = ["C", "A", "D"] as const;
