@@ -13,12 +13,12 @@ import type { SnapshotTrees } from "./snapshot-trees.ts";
 import type { Snapshots } from "./snapshots.ts";
 
 export interface RollbacksParts {
-  readonly containers: Containers;
+  readonly containers: Pick<Containers, "start" | "stop">;
   readonly names: ContainerNames;
-  readonly snapshots: Snapshots;
+  readonly snapshots: Pick<Snapshots, "find" | "collect" | "isTaken" | "newId" | "keep">;
   readonly trees: SnapshotTrees;
   readonly rootfs: Rootfs;
-  readonly store: ContainerStore;
+  readonly store: Pick<ContainerStore, "save" | "flushEnd" | "clearLaunch">;
   readonly network: Pick<BridgeNetwork, "hold">;
   readonly events: Events;
 }

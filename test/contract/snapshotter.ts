@@ -232,8 +232,9 @@ export function snapshotterContract(
         writeFileSync(join(directory, "file"), "before");
         rmSync(join(directory, "hidden"));
       });
-      await snapshots.capture("n-active", "n-copy");
-      look("n-active", (directory) => writeFileSync(join(directory, "file"), "after"));
+      // Whoever was stopped for it goes on before the copy is on the disk.
+      const copied = async () => look("n-active", (directory) => writeFileSync(join(directory, "file"), "after"));
+      await snapshots.capture("n-active", "n-copy", { copied });
       assert.deepEqual(snapshots.stat("n-copy"), { id: "n-copy", kind: "committed", parent: "n2" });
       await snapshots.prepare("n-clone", "n-copy");
       look("n-clone", (directory) => {
