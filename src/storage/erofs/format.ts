@@ -68,7 +68,7 @@ export const direntBytes = 12;
 export const maxNameBytes = 255;
 
 /** Values of a folder's entry for each file type, by its mode shifted right by 12: they are those of getdents. */
-export const direntTypes: Readonly<Record<number, number>> = { 7: 1, 4: 2, 2: 3, 6: 4, 1: 5, 11: 6, 9: 7 };
+export const direntTypes: Readonly<Record<number, number>> = { 8: 1, 4: 2, 2: 3, 6: 4, 1: 5, 12: 6, 10: 7 };
 
 export const xattrHeaderBytes = 12;
 export const xattrEntryBytes = 4;
