@@ -109,6 +109,11 @@ describe("containers on btrfs", { skip: missing, timeout: 60_000 }, () => {
     assert.equal(await run("start", "-a", "kept"), "x\nx");
   });
 
+  it("stand on storage that a check finds whole", async () => {
+    const { code, stdout, stderr } = await daemon.onggi(["system", "check"]);
+    assert.equal(code, 0, `${stdout}${stderr}`);
+  });
+
   it("leave no subvolume when they, and then the image, are removed", async () => {
     await run("rm", "kept");
     await run("image", "rm", "host");

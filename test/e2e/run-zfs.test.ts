@@ -133,6 +133,11 @@ describe("containers on zfs", { skip: zfsMissing, timeout: 120_000 }, () => {
     assert.equal(await run("start", "-a", "kept"), "x\nx\nx");
   });
 
+  it("stand on storage that a check finds whole", async () => {
+    const { code, stdout, stderr } = await daemon.onggi(["system", "check"]);
+    assert.equal(code, 0, `${stdout}${stderr}`);
+  });
+
   it("leave no dataset when they, and then the image, are removed", async () => {
     await run("rm", "kept");
     await run("image", "rm", "host");

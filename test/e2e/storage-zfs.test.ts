@@ -137,14 +137,22 @@ describe("storage on zfs", { skip: zfsMissing, timeout: 120_000 }, () => {
       );
     });
 
-    it("keeps devices, owners, modes, links, times by the second, and attributes where ZFS does", () => {
+    it("keeps devices, owners, modes, links, times by the second, and attributes where ZFS does", (context) => {
       const { directory } = snapshots.writable("seen");
       const script = `cd ${directory} && mknod null c 1 3 && echo > null && mkfifo fifo && echo t > f && ln f g && ln -s f s
-        chown 1234:5678 f && chmod 4751 f && touch -d '2001-02-03 04:05:06' f && setfattr -n trusted.x -v y f
-        stat -c '%u:%g %a %h %Y' f && stat -c '%t:%T' null && readlink s && getfattr --only-values -n trusted.x f`;
+        chown 1234:5678 f && chmod 4751 f && touch -d '2001-02-03 04:05:06' f
+        stat -c '%u:%g %a %h %Y' f && stat -c '%t:%T' null && readlink s`;
       mkdirSync(join(directory, "deep"));
       const said = execFileSync("sh", ["-ec", script], { encoding: "utf8", env: { ...process.env, TZ: "UTC" } });
-      assert.deepEqual(said.split("\n"), ["1234:5678 4751 2 981173106", "1:3", "f", "y"]);
+      assert.deepEqual(said.split("\n"), ["1234:5678 4751 2 981173106", "1:3", "f", ""]);
+      try {
+        execFileSync("setfattr", ["-n", "trusted.x", "-v", "y", join(directory, "f")], { stdio: "pipe" });
+      } catch (error) {
+        if (!String(error).includes("not supported")) throw error;
+        return context.diagnostic("zfs-fuse runs without -x: attributes were not looked at");
+      }
+      const value = execFileSync("getfattr", ["--only-values", "-n", "trusted.x", join(directory, "f")]);
+      assert.equal(value.toString(), "y");
     });
 
     it("leaves a layer that nobody can write to", async () => {
