@@ -25,6 +25,7 @@ export const unsupportedRoutes: readonly Route[] = [
     "GET /tasks",
     "GET /secrets",
     "GET /configs",
+    "PUT /volumes/:name",
   ),
   missing("plugins", "GET /plugins"),
 ].flat();

@@ -93,9 +93,15 @@ export class VolumeContent {
     if (kind === "directory") return this.#fillBeside(record, copy);
     const data = this.data(record);
     if (kind === "sized") await this.#store.save({ ...record, filling: {} });
-    await copy(data);
-    await syncFileSystem(data);
-    if (kind === "sized") await this.#store.save(record);
+    try {
+      await copy(data);
+      await syncFileSystem(data);
+    } catch (error) {
+      await this.#store.clear(data);
+      throw error;
+    } finally {
+      if (kind === "sized") await this.#store.save(record);
+    }
   }
 
   /** Copies what a volume holds, or held in a snapshot, to a directory and syncs it. `during` sees to it that nobody writes while it is copied. */
@@ -108,10 +114,15 @@ export class VolumeContent {
     await syncFileSystem(to);
   }
 
+  /** Whether its content is replaced where it is, with a mark in the record meanwhile. */
+  isFilledInPlace(record: VolumeRecord): boolean {
+    return meansOf(record).kind === "sized";
+  }
+
   /** Puts what lies in a snapshot in the place of what the volume holds. No container may run with it. */
   async rollback(record: VolumeRecord, snapshot: string): Promise<void> {
     const { name } = record;
-    if (meansOf(record).kind === "sized") {
+    if (this.isFilledInPlace(record)) {
       await this.#store.save({ ...record, filling: { snapshot } });
       return this.#fillAgain(record, { snapshot });
     }

@@ -171,7 +171,10 @@ export class Volumes implements VolumesFace {
         throw new OnggiError("in_use", `volume ${name} is in use by running containers: ${running.join(", ")}`, {
           hint: "Stop them first: what a container has mounted can't be put back under it.",
         });
+      // Until it is done, whoever is to use the volume does it over first.
+      if (this.#content.isFilledInPlace(record)) this.#records.set(name, { ...record, filling: { snapshot } });
       await this.#content.rollback(record, snapshot);
+      this.#records.set(name, record);
     });
   }
 

@@ -138,6 +138,22 @@ describe("an empty volume", () => {
     const full = await fails("run --rm -v sized:/seed seeded dd if=/dev/zero of=/seed/big bs=1M count=40");
     assert.match(full.stderr, /No space left on device/);
   });
+
+  it("that is too small for what the image has stays empty, and the container isn't made", async () => {
+    await onggi("volume create tiny --opt size=16m");
+    const { stderr } = await fails("create --name unmade -v tiny:/usr host true");
+    assert.match(stderr, /copying the image's \/usr into the volume .* failed: .*No space left on device/);
+    assert.equal(await onggi("run --rm -v tiny:/d:nocopy host ls /d"), "");
+    assert.doesNotMatch(await onggi("ps -a"), /unmade/);
+  });
+
+  it("is filled once when several containers are made with it at a time", async () => {
+    const names = ["a", "b", "c", "d", "e"];
+    await Promise.all(names.map((name) => onggi(`create --name crowd-${name} -v crowd:/seed seeded true`)));
+    assert.deepEqual(readdirSync(dataOf("crowd")).sort(), ["file", "link", "second", "sub"]);
+    assert.deepEqual(readdirSync(join(daemon.root, "volumes/crowd")).sort(), ["data", "volume.json"]);
+    await onggi(`rm ${names.map((name) => `crowd-${name}`).join(" ")}`);
+  });
 });
 
 describe("a mount of a volume", () => {
