@@ -34,8 +34,9 @@ export interface LayerJob {
   readonly limits: UnpackLimits;
 }
 
-/** A member with the places of its content. */
-export interface IndexedEntry extends TarEntry {
+/** A member with the places of its content; attributes are left out where there are none, since it goes to another thread. */
+export interface IndexedEntry extends Omit<TarEntry, "xattrs"> {
+  readonly xattrs?: TarEntry["xattrs"];
   /** Offset in the file, offset in the tar, length: three numbers a piece. */
   readonly extents: readonly number[];
 }
@@ -286,7 +287,8 @@ class Members implements TarVisitor {
   end(): void {
     this.#ops.end();
     if (this.#current === undefined) return;
-    this.#entries.push({ ...this.#current, extents: this.#extents });
+    const { xattrs, ...plain } = this.#current;
+    this.#entries.push({ ...plain, ...(xattrs.size === 0 ? {} : { xattrs }), extents: this.#extents });
     this.#current = undefined;
   }
 

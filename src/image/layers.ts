@@ -422,9 +422,11 @@ function* membersOf(entries: readonly IndexedEntry[]): Iterable<LayerTarEntry> {
     for (let at = 0; at < extents.length; at += 3) {
       places.push({ offset: extents[at] ?? 0, archiveOffset: extents[at + 1] ?? 0, length: extents[at + 2] ?? 0 });
     }
-    yield { ...entry, extents: places };
+    yield { ...entry, xattrs: entry.xattrs ?? noXattrs, extents: places };
   }
 }
+
+const noXattrs: ReadonlyMap<string, Uint8Array> = new Map();
 
 /** A step that found no room is told as what a user can do something about. */
 function noRoom(error: unknown): unknown {
