@@ -4,7 +4,6 @@ import { OnggiError } from "../../base/error.ts";
 import { O_RDONLY } from "../../program/kernel.ts";
 import type { Op } from "../../program/op.ts";
 import { fileSystemOf } from "../file-system.ts";
-import type { DriverTools, StorageLimit, Usage } from "../snapshotter.ts";
 import {
   decodeQuota,
   encodeLimit,
@@ -18,7 +17,8 @@ import {
   quotaCommand,
   quotaSize,
   stateRequest,
-} from "./quota-format.ts";
+} from "../quota-format.ts";
+import type { DriverTools, StorageLimit, Usage } from "../snapshotter.ts";
 
 const fileSystems = new Set(["ext4", "xfs"]);
 /** Ids of projects that are taken by trees: others who use project quotas count from 1. */

@@ -17,13 +17,13 @@ import { command } from "../../program/quote.ts";
 import { limitWithCopy } from "../copied-limit.ts";
 import { copyTree } from "../copy-tree.ts";
 import { syncFileSystem } from "../file-system.ts";
+import { shareMounts, unshareMounts } from "../share-mounts.ts";
 import { imageMeans, SizedImages } from "../sized-image.ts";
 import type { DriverCandidate, DriverTools, SnapshotDriver, StorageLimit } from "../snapshotter.ts";
 import { destroyDataset, listDatasets, numberOf } from "./datasets.ts";
 import { baseDataset } from "./pool.ts";
 import { probeZfs } from "./probe.ts";
 import { runZfs, runZfsWhenFree } from "./programs.ts";
-import { shareMounts, unshareMounts } from "./share-mounts.ts";
 
 export const zfsCandidate: DriverCandidate = {
   name: "zfs",

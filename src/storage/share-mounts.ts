@@ -1,9 +1,9 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import { CLONE_NEWNS, MS_SLAVE, O_RDONLY } from "../../program/kernel.ts";
-import type { Op } from "../../program/op.ts";
-import { readMountTable } from "../mount-table.ts";
-import type { DriverTools } from "../snapshotter.ts";
+import { CLONE_NEWNS, MS_SLAVE, O_RDONLY } from "../program/kernel.ts";
+import type { Op } from "../program/op.ts";
+import { readMountTable } from "./mount-table.ts";
+import type { DriverTools } from "./snapshotter.ts";
 
 const run = promisify(execFile);
 
