@@ -9,6 +9,7 @@ import { placesFor } from "../../src/engine/data-root.ts";
 import { Engine, isOnggiError, type OutputChunk } from "../../src/index.ts";
 import { hostInventory, type Inventory, leaks } from "../host-inventory.ts";
 import { clearHost } from "./clear-host.ts";
+import { until } from "./container-calls.ts";
 import { runCommand } from "./run-command.ts";
 
 const checkout = join(import.meta.dirname, "../..");
@@ -210,6 +211,27 @@ describe("the library", () => {
     controller.abort();
     await listening.catch(() => {});
     assert.deepEqual(actions, ["create", "start", "die", "destroy"]);
+  });
+
+  it("has volumes", async () => {
+    const mounts = [{ kind: "volume", name: "kept", target: "/d", readonly: false, copy: true }] as const;
+    const write = async (text: string) => {
+      await using box = await engine.run({
+        image: "host",
+        mounts,
+        command: ["sh", "-c", `cat /d/file; echo ${text} > /d/file`],
+      });
+      return (await box.result()).stdout.toString();
+    };
+    assert.equal(await write("one"), "");
+    await engine.volumes.snapshot("kept", "first");
+    assert.equal(await write("two"), "one\n");
+    await until("nobody has it", () => engine.volumes.get("kept").users.length === 0);
+    await engine.volumes.rollback("kept", "first");
+    assert.equal(await write("three"), "one\n");
+    await until("nobody has it", () => engine.volumes.get("kept").users.length === 0);
+    await engine.volumes.remove("kept");
+    assert.throws(() => engine.volumes.get("kept"), { code: "not_found" });
   });
 
   it("leaves nothing of any of them", async () => {
