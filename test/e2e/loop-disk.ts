@@ -7,6 +7,8 @@ import { join } from "node:path";
 export interface LoopDisk {
   /** Where it is mounted. */
   readonly directory: string;
+  /** The file it lies in: a copy of that is what a power cut would leave. */
+  readonly image: string;
   /** Unmounts it, also while something hangs on to it, and deletes the file. */
   remove(): void;
 }
@@ -40,5 +42,5 @@ export function makeLoopDisk(
     rmSync(folder, { recursive: true, force: true });
     throw error;
   }
-  return { directory, remove };
+  return { directory, image, remove };
 }
