@@ -1,6 +1,5 @@
 import { randomBytes } from "node:crypto";
 import {
-  chmodSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -14,11 +13,10 @@ import { basename, dirname, join } from "node:path";
 import { isErrno } from "../../base/errno.ts";
 import type { Mount } from "../../program/mount.ts";
 import { command } from "../../program/quote.ts";
-import { limitWithCopy } from "../copied-limit.ts";
 import { copyTree } from "../copy-tree.ts";
-import { syncFileSystem } from "../file-system.ts";
+import { copyIntoImage } from "../image-copy.ts";
 import { imageMeans, SizedImages } from "../sized-image.ts";
-import type { DriverCandidate, DriverTools, SnapshotDriver, StorageLimit, Usage } from "../snapshotter.ts";
+import type { DriverCandidate, DriverTools, SnapshotDriver, Usage } from "../snapshotter.ts";
 import { probeBtrfs } from "./probe.ts";
 import { Quotas } from "./quotas.ts";
 import {
@@ -67,11 +65,12 @@ export function openBtrfs(directory: string, tools: DriverTools, images: SizedIm
   for (const folder of stock.leftovers()) renameSync(folder, inTrash(directory, folder));
   let flushedAt = Number.NEGATIVE_INFINITY;
 
-  const firstOwnTransaction = async (id: string): Promise<bigint> => {
-    if (existsSync(since(id))) return BigInt(readFileSync(since(id), "utf8"));
+  /** The subvolume of a tree, and from which transaction on its writes are its own. */
+  const ownPart = async (id: string): Promise<{ readonly subvolume: bigint; readonly first: bigint }> => {
     const [answer = new Uint8Array()] = await tools.perform([subvolumeInfo(tree(id))]);
-    const { isSnapshot, madeIn } = parseSubvolumeInfo(answer);
-    return isSnapshot ? madeIn + 1n : 0n;
+    const { id: subvolume, isSnapshot, madeIn } = parseSubvolumeInfo(answer);
+    if (existsSync(since(id))) return { subvolume, first: BigInt(readFileSync(since(id), "utf8")) };
+    return { subvolume, first: isSnapshot ? madeIn + 1n : 0n };
   };
 
   const discardStock = async (id: string, trash: string): Promise<void> => {
@@ -87,21 +86,6 @@ export function openBtrfs(directory: string, tools: DriverTools, images: SizedIm
     await copyTree(from, to);
   };
 
-  const createInImage = async (
-    id: string,
-    nearest: string | undefined,
-    limit: StorageLimit,
-    durable: boolean,
-  ): Promise<void> => {
-    const below = nearest === undefined ? undefined : tree(nearest);
-    await images.create(id, await limitWithCopy(limit, below), { durable });
-    mkdirSync(tree(id), { recursive: true, mode: 0o755 });
-    if (below === undefined)
-      chmodSync(tree(id), 0o755); // mkdir's mode is subject to the umask
-    else await copyTree(below, tree(id));
-    if (durable) await syncFileSystem(tree(id));
-  };
-
   return {
     name: "btrfs",
     traits: { write: "redirect-on-write", unit: "extent", limits: { bytes: "native", inodes: imageMeans() } },
@@ -109,7 +93,10 @@ export function openBtrfs(directory: string, tools: DriverTools, images: SizedIm
     isWhole: (id) => images.isBroken(id) || (images.has(id) ? existsSync(tree(id)) : isSubvolume(tree(id))),
 
     async create(id, [nearest], { durable, limit }) {
-      if (limit?.inodes !== undefined) return createInImage(id, nearest, limit, durable);
+      if (limit?.inodes !== undefined) {
+        const below = nearest === undefined ? undefined : tree(nearest);
+        return copyIntoImage(images, id, { limit, durable, below, tree: tree(id) });
+      }
       mkdirSync(join(directory, id), { recursive: true, mode: 0o700 });
       if (nearest === undefined) {
         await makeEmpty(tree(id));
@@ -121,7 +108,7 @@ export function openBtrfs(directory: string, tools: DriverTools, images: SizedIm
 
     async copy(from, to) {
       if (images.has(from)) return copyIntoSubvolume(tree(from), tree(to));
-      const first = await firstOwnTransaction(from);
+      const { first } = await ownPart(from);
       mkdirSync(join(directory, to), { recursive: true, mode: 0o700 });
       writeFileSync(since(to), String(first), { mode: 0o600 });
       await tools.perform(createSnapshot(tree(from), tree(to)));
@@ -162,8 +149,8 @@ export function openBtrfs(directory: string, tools: DriverTools, images: SizedIm
         await tools.perform([syncAll(directory)]);
         flushedAt = performance.now();
       }
-      const subvolume = await subvolumeIdOf(tools, tree(id));
-      const own = await subvolumeUsage(tools, { path: directory, subvolume, since: await firstOwnTransaction(id) });
+      const { subvolume, first } = await ownPart(id);
+      const own = await subvolumeUsage(tools, { path: directory, subvolume, since: first });
       const inside = await nestedSubvolumes(tools, directory, subvolume);
       const all = inside.map((nested) => subvolumeUsage(tools, { path: directory, subvolume: nested, since: 0n }));
       return (await Promise.all(all)).reduce(sum, own);

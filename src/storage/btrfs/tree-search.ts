@@ -9,6 +9,8 @@ const keyBytes = 104;
 const headBytes = keyBytes + 8;
 const itemHeadBytes = 32;
 const bufferBytes = 256 * 1024;
+/** An item lies in one node of the tree, which has 64 KiB at most. */
+const maxItemBytes = 64 * 1024;
 const maxU32 = 0xffffffff;
 const maxU64 = 0xffffffffffffffffn;
 
@@ -51,7 +53,7 @@ export async function* searchTree(tools: Pick<DriverTools, "perform">, search: S
     const items = answer === undefined ? [] : parseItems(answer);
     yield* items;
     const end = items.at(-1);
-    from = end === undefined ? undefined : after(end);
+    from = end === undefined || hadRoom(items) ? undefined : after(end);
   }
 }
 
@@ -83,6 +85,12 @@ export function parseItems(answer: Uint8Array): Item[] {
     at += itemHeadBytes + size;
   }
   return items;
+}
+
+/** Whether one more item of any size would have fitted: then there was none. */
+function hadRoom(items: readonly Item[]): boolean {
+  const used = items.reduce((sum, { data }) => sum + itemHeadBytes + data.length, 0);
+  return used + itemHeadBytes + maxItemBytes <= bufferBytes;
 }
 
 function after({ object, kind, offset }: ItemKey): ItemKey | undefined {

@@ -1,5 +1,4 @@
 import {
-  chmodSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -14,12 +13,12 @@ import { isErrno } from "../../base/errno.ts";
 import { OnggiError } from "../../base/error.ts";
 import type { Mount } from "../../program/mount.ts";
 import { command } from "../../program/quote.ts";
-import { limitWithCopy } from "../copied-limit.ts";
 import { copyTree } from "../copy-tree.ts";
 import { syncFileSystem } from "../file-system.ts";
+import { copyIntoImage } from "../image-copy.ts";
 import { shareMounts, unshareMounts } from "../share-mounts.ts";
 import { imageMeans, SizedImages } from "../sized-image.ts";
-import type { DriverCandidate, DriverTools, SnapshotDriver, StorageLimit } from "../snapshotter.ts";
+import type { DriverCandidate, DriverTools, SnapshotDriver } from "../snapshotter.ts";
 import { destroyDataset, listDatasets, numberOf } from "./datasets.ts";
 import { baseDataset } from "./pool.ts";
 import { probeZfs } from "./probe.ts";
@@ -78,21 +77,6 @@ async function openZfs(directory: string, tools: DriverTools): Promise<SnapshotD
     known.add(id);
   };
 
-  const createInImage = async (
-    id: string,
-    nearest: string | undefined,
-    limit: StorageLimit,
-    durable: boolean,
-  ): Promise<void> => {
-    const below = nearest === undefined ? undefined : tree(nearest);
-    await images.create(id, await limitWithCopy(limit, below), { durable });
-    mkdirSync(tree(id), { recursive: true, mode: 0o755 });
-    if (below === undefined)
-      chmodSync(tree(id), 0o755); // mkdir's mode is subject to the umask
-    else await copyTree(below, tree(id));
-    if (durable) await syncFileSystem(tree(id));
-  };
-
   /** Puts a copy in the place of an image. */
   const flatten = async (id: string): Promise<void> => {
     await makeEmpty(id, place(`${id}${halfMade}`));
@@ -116,7 +100,10 @@ async function openZfs(directory: string, tools: DriverTools): Promise<SnapshotD
     isWhole: (id) => images.isBroken(id) || (images.has(id) ? existsSync(tree(id)) : known.has(id)),
 
     async create(id, [nearest], { durable, limit }) {
-      if (limit?.inodes !== undefined) return createInImage(id, nearest, limit, durable);
+      if (limit?.inodes !== undefined) {
+        const below = nearest === undefined ? undefined : tree(nearest);
+        return copyIntoImage(images, id, { limit, durable, below, tree: join(place(id), "tree") });
+      }
       if (nearest === undefined) return makeEmpty(id, place(id), options("refquota", limit?.bytes));
       const below = `${dataset(nearest)}@frozen`;
       const quota = limit?.bytes === undefined ? undefined : limit.bytes + (await numberOf(below, "referenced"));
