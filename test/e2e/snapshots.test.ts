@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ForkResponse, RollbackResponse, SnapshotBody, TreeNodeBody } from "../../src/api/wire.ts";
+import { Engine, isOnggiError, type RunningContainer } from "../../src/index.ts";
 import { ApiClient } from "./api-client.ts";
 import { createAndStart, execIn, inspect, until } from "./container-calls.ts";
 import { runCommand, startDaemon, type TestDaemon } from "./harness.ts";
@@ -55,15 +56,15 @@ for (const driver of ["overlay", "vfs"]) {
       const id = scratch.slice(-6).toLowerCase();
       places = { root: join(scratch, "data"), runRoot: join(scratch, "run"), bridge: `ogs${id}` };
       await start();
-      await onggi("image", "from-host");
       api = new ApiClient(daemon.socket);
+      await onggi("image", "from-host");
       treesAtFirst = trees();
     });
 
     after(async () => {
-      const all = await api.json<readonly { Id: string }[]>("GET", "/containers/json?all=1");
-      for (const { Id } of all) await api.call("DELETE", `/containers/${Id}?force=1`);
-      await daemon.stop();
+      const all = await api?.json<readonly { Id: string }[]>("GET", "/containers/json?all=1");
+      for (const { Id } of all ?? []) await api.call("DELETE", `/containers/${Id}?force=1`);
+      await daemon?.stop();
       rmSync(scratch, { recursive: true, force: true });
       rmSync(`${places.root}.log`, { force: true });
     });
@@ -296,6 +297,71 @@ for (const driver of ["overlay", "vfs"]) {
     }
   });
 }
+
+describe("snapshots in a program", () => {
+  let scratch: string;
+  let engine: Engine;
+
+  before(async () => {
+    scratch = mkdtempSync(join(tmpdir(), "onggi-snapshots-"));
+    engine = await Engine.open({ root: join(scratch, "data"), runRoot: join(scratch, "run"), bridge: "ogsprogram" });
+    await engine.ensureHostImage();
+  });
+
+  after(async () => {
+    await engine?.close();
+    rmSync(scratch, { recursive: true, force: true });
+  });
+
+  it("fork a sandbox, take it back, and hand out what the new run prints", { timeout }, async () => {
+    const command = ["sh", "-c", "cat /state 2>/dev/null || echo empty; exec sleep 1000"];
+    await using box = await engine.run({ image: "host", command });
+    const firstOf = async (of: RunningContainer) => {
+      for await (const { data } of of.output) return Buffer.from(data).toString();
+      return "";
+    };
+    assert.equal(await firstOf(box), "empty\n");
+    await box.exec(["sh", "-c", "echo prepared > /state"]);
+    const snapshot = await box.snapshot({ name: "prepared" });
+    assert.equal(snapshot.reference, `${box.inspect().name}@prepared`);
+
+    for (const copy of await box.fork({ count: 2 })) {
+      await using one = copy;
+      assert.equal(await firstOf(one), "prepared\n");
+      assert.notEqual(one.inspect().address?.address, box.inspect().address?.address);
+      await one.exec(["sh", "-c", "echo tried > /state"]);
+      await one.rollback("prepared", { timeoutSeconds: 0, discard: true }).catch((error: unknown) => {
+        assert.ok(isOnggiError(error, "not_found"), "a bare name is one of the container's own");
+      });
+      await one.rollback(snapshot.id, { timeoutSeconds: 0, discard: true });
+      assert.equal(await firstOf(one), "prepared\n");
+    }
+
+    await box.exec(["sh", "-c", "echo spoilt > /state"]);
+    const was = box.inspect();
+    await box.rollback("prepared", { timeoutSeconds: 0 });
+    assert.equal(await firstOf(box), "prepared\n");
+    assert.deepEqual([box.inspect().id, box.inspect().address?.address], [was.id, was.address?.address]);
+    const ended = box.wait();
+    await box.kill();
+    assert.equal((await ended).exitCode, 137);
+  });
+
+  it("tell what happened", { timeout }, async () => {
+    const actions: string[] = [];
+    const over = new AbortController();
+    const heard = (async () => {
+      for await (const { action } of engine.events.subscribe({ signal: over.signal })) actions.push(action);
+    })();
+    await using box = await engine.run({ image: "host", command: sleeping });
+    const { id } = await box.snapshot();
+    for (const copy of await box.fork()) await copy[Symbol.asyncDispose]();
+    await box.rollback(id, { timeoutSeconds: 0 });
+    over.abort();
+    await heard;
+    for (const action of ["snapshot", "fork", "rollback"]) assert.ok(actions.includes(action), action);
+  });
+});
 
 function same(a: readonly string[], b: readonly string[]): boolean {
   return a.join() === b.join();
