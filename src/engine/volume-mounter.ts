@@ -8,6 +8,9 @@ import type { VolumeMeans } from "./volume-options.ts";
 
 const run = promisify(execFile);
 
+/** How often processes may end while their namespaces are looked for. */
+const rounds = 10;
+
 /** Performs operations where the executor's processes are. */
 export type Perform = (ops: readonly Op[]) => Promise<readonly Uint8Array[]>;
 
@@ -22,6 +25,7 @@ type MountMeans = Extract<VolumeMeans, { readonly kind: "mount" }>;
  */
 export async function mountVolume(name: string, means: MountMeans, target: string, perform: Perform): Promise<void> {
   if (!isMounted(target)) {
+    await unmountVolume(target, perform); // What an executor may still have of a mount before.
     const options = means.options === "" ? [] : ["-o", means.options];
     try {
       await run("mount", ["-t", means.type, ...options, "--", means.device, target], {
@@ -41,12 +45,18 @@ export async function mountVolume(name: string, means: MountMeans, target: strin
 /** Takes it away, for all that would hold on to it; containers that run keep what they have. */
 export async function unmountVolume(target: string, perform: Perform): Promise<void> {
   while (isMounted(target)) await run("umount", [target]).catch(() => run("umount", ["--lazy", target]));
-  for (const pid of namespacesWith(target)) {
-    await perform([
-      { op: "open", slot: "namespace", path: `/proc/${pid}/ns/mnt`, flags: O_RDONLY },
-      { op: "setns", slot: "namespace", flags: CLONE_NEWNS },
-      { op: "umount", target, flags: MNT_DETACH, ignore: ["EINVAL", "ENOENT"] },
-    ]).catch(() => {}); // Its last process has ended, and the mount with it.
+  // In the executor's own namespace, then in those of executors before it, which their monitors keep.
+  await perform([{ op: "umount", target, flags: MNT_DETACH, ignore: ["EINVAL", "ENOENT"] }]);
+  for (let round = 0; round < rounds; round++) {
+    const pids = namespacesWith(target);
+    if (pids.length === 0) return;
+    for (const pid of pids) {
+      await perform([
+        { op: "open", slot: "namespace", path: `/proc/${pid}/ns/mnt`, flags: O_RDONLY },
+        { op: "setns", slot: "namespace", flags: CLONE_NEWNS },
+        { op: "umount", target, flags: MNT_DETACH, ignore: ["EINVAL", "ENOENT"] },
+      ]).catch(() => {}); // That process has ended; the next round finds another of its namespace, if there is one.
+    }
   }
 }
 

@@ -11,6 +11,7 @@ import { type FreezeParts, whileStill } from "./volume-freeze.ts";
 import { volumesAmong } from "./volume-mounts.ts";
 import { checkVolumeName, fitsOptions, volumeMeans } from "./volume-options.ts";
 import { type VolumeRecord, VolumeStore } from "./volume-store.ts";
+import { VolumeUsers } from "./volume-users.ts";
 
 /** Docker marks anonymous volumes with it, and clients look for it. */
 export const anonymousLabel = "com.docker.volume.anonymous";
@@ -28,15 +29,13 @@ export class Volumes implements VolumesFace {
   readonly #content: VolumeContent;
   readonly #records = new Map<string, VolumeRecord>();
   readonly #locks = new Map<string, Mutex>();
-  /** Containers that are being made: they count as users. */
-  readonly #making = new Map<string, ContainerRecord>();
-  /** What containers that run, or are being started, have. */
-  readonly #held = new Map<string, readonly VolumeMount[]>();
+  readonly #users: VolumeUsers;
   /** What opening had to mend, a sentence each. */
   readonly repairs: string[] = [];
 
   private constructor(parts: VolumesParts) {
     this.#parts = parts;
+    this.#users = new VolumeUsers(parts.names);
     this.#store = new VolumeStore(parts.root);
     this.#content = new VolumeContent(parts, this.#store);
   }
@@ -55,13 +54,10 @@ export class Volumes implements VolumesFace {
   /** Learns which containers run, and removes and unmounts what nobody has. */
   async restore(): Promise<void> {
     const { names } = this.#parts;
-    for (const container of names.all) {
-      const mounts = volumesAmong(container.record.mounts);
-      if (container.isRunning && mounts.length > 0) this.#held.set(container.id, mounts);
-    }
+    this.#users.adoptRunning();
     for (const record of [...this.#records.values()]) {
       const { name, goesWith } = record;
-      const isLeft = goesWith !== undefined && !names.has(goesWith) && this.#usersOf(name).length === 0;
+      const isLeft = goesWith !== undefined && !names.has(goesWith) && this.#users.of(name).length === 0;
       if (isLeft) await this.#lock(name, () => this.#discard(record));
       else if (isElsewhere(record)) await this.#unmountIfIdle(name);
     }
@@ -96,7 +92,7 @@ export class Volumes implements VolumesFace {
     this.#find(name);
     await this.#lock(name, async () => {
       const record = this.#find(name);
-      const users = this.#usersOf(name);
+      const users = this.#users.of(name);
       if (users.length > 0)
         throw new OnggiError("in_use", `remove ${name}: volume is in use - [${users.join(", ")}]`, {
           hint: "Remove those containers first.",
@@ -114,7 +110,7 @@ export class Volumes implements VolumesFace {
       if (users.length > 0 || !accept({ name, users, ...rest })) continue;
       await this.#lock(name, async () => {
         const record = this.#records.get(name);
-        if (record === undefined || this.#usersOf(name).length > 0) return;
+        if (record === undefined || this.#users.of(name).length > 0) return;
         bytes += await this.size(name);
         await this.#discard(record);
         names.push(name);
@@ -166,7 +162,7 @@ export class Volumes implements VolumesFace {
     await this.#lock(name, async () => {
       const record = await this.#copyable(name);
       this.#findSnapshot(name, snapshot);
-      const running = this.#holdersOf(name);
+      const running = this.#users.mounting(name);
       if (running.length > 0)
         throw new OnggiError("in_use", `volume ${name} is in use by running containers: ${running.join(", ")}`, {
           hint: "Stop them first: what a container has mounted can't be put back under it.",
@@ -202,8 +198,7 @@ export class Volumes implements VolumesFace {
 
   /** Counts a container that is being made among the users of its volumes, until the function it returns is called. */
   hold(record: ContainerRecord): () => void {
-    this.#making.set(record.id, record);
-    return () => this.#making.delete(record.id);
+    return this.#users.hold(record);
   }
 
   /** Makes the volumes that a new container names and that aren't there, and fills those that are empty with what its image has. */
@@ -218,15 +213,12 @@ export class Volumes implements VolumesFace {
 
   /** Sees to it that a container's volumes are there, before it starts. {@link release} takes that back. */
   async acquire(record: ContainerRecord): Promise<void> {
-    const mounts = volumesAmong(record.mounts);
-    if (mounts.length === 0) return;
-    this.#held.set(record.id, []);
-    for (const mount of mounts) {
+    for (const mount of volumesAmong(record.mounts)) {
       await this.#lock(mount.name, async () => {
         const volume = await this.#ensure(record, mount);
         await this.#content.mount(volume);
+        this.#users.mounted(record.id, mount);
         if (record.last.startedAtMs === 0) await this.#populate(volume, mount, record);
-        this.#held.set(record.id, [...(this.#held.get(record.id) ?? []), mount]);
       });
       this.#parts.events.emit("volume", "mount", mount.name, {
         container: record.id,
@@ -240,9 +232,7 @@ export class Volumes implements VolumesFace {
 
   /** A container runs no more. */
   release(id: string): void {
-    const mounts = this.#held.get(id) ?? [];
-    this.#held.delete(id);
-    for (const { name } of mounts) {
+    for (const { name } of this.#users.unmounted(id)) {
       this.#parts.events.emit("volume", "unmount", name, { container: id, driver: "local" });
       const record = this.#records.get(name);
       if (record !== undefined && isElsewhere(record)) void this.#unmountIfIdle(name).catch(() => {});
@@ -255,7 +245,7 @@ export class Volumes implements VolumesFace {
       if (anonymous !== true) continue;
       await this.#lock(name, async () => {
         const volume = this.#records.get(name);
-        if (volume?.anonymous !== true || this.#usersOf(name).some((id) => id !== record.id)) return;
+        if (volume?.anonymous !== true || this.#users.of(name).some((id) => id !== record.id)) return;
         await this.#discard(volume);
       });
     }
@@ -294,20 +284,8 @@ export class Volumes implements VolumesFace {
   #info(record: VolumeRecord): VolumeInfo {
     const { name, createdAtMs, options, anonymous } = record;
     const labels = anonymous ? { [anonymousLabel]: "", ...record.labels } : record.labels;
-    const users = this.#usersOf(name);
+    const users = this.#users.of(name);
     return { name, mountpoint: this.#content.data(record), createdAtMs, labels, options, anonymous, users };
-  }
-
-  /** Ids of the containers that have it, those among them that are being made. */
-  #usersOf(name: string): readonly string[] {
-    const records = [...[...this.#parts.names.all].map(({ record }) => record), ...this.#making.values()];
-    const users = records.filter(({ mounts }) => volumesAmong(mounts).some((mount) => mount.name === name));
-    return [...new Set(users.map(({ id }) => id))];
-  }
-
-  /** Ids of the containers that run with it. */
-  #holdersOf(name: string): readonly string[] {
-    return [...this.#held].filter(([, mounts]) => mounts.some((mount) => mount.name === name)).map(([id]) => id);
   }
 
   async #lock<T>(name: string, work: () => Promise<T>): Promise<T> {
@@ -363,15 +341,14 @@ export class Volumes implements VolumesFace {
   async #populate(volume: VolumeRecord, mount: VolumeMount, container: ContainerRecord): Promise<void> {
     const base = baseOf(container);
     if (!mount.copy || mount.subpath !== undefined || base === undefined) return;
-    if (this.#holdersOf(volume.name).some((id) => id !== container.id) || !this.#content.isEmpty(volume)) return;
+    if (this.#users.mounting(volume.name).some((id) => id !== container.id) || !this.#content.isEmpty(volume)) return;
     await this.#parts.rootfs.view(`volume-${container.id}`, base, (image) =>
       this.#content.fillFromImage(volume, image, mount.target),
     );
   }
 
   async #copyFrozen(record: VolumeRecord, to: string): Promise<void> {
-    const isWriter = (mount: VolumeMount) => mount.name === record.name && !mount.readonly;
-    const writers = () => [...this.#held].filter(([, mounts]) => mounts.some(isWriter)).map(([id]) => id);
+    const writers = () => this.#users.writing(record.name);
     await this.#content.copy(this.#content.data(record), to, (work) => whileStill(this.#parts, writers, work));
   }
 
@@ -393,7 +370,7 @@ export class Volumes implements VolumesFace {
   async #unmountIfIdle(name: string): Promise<void> {
     await this.#lock(name, async () => {
       const record = this.#records.get(name);
-      if (record === undefined || this.#holdersOf(name).length > 0) return;
+      if (record === undefined || this.#users.mounting(name).length > 0) return;
       await this.#content.unmount(record);
     });
   }
