@@ -133,6 +133,25 @@ describe("containers on zfs", { skip: zfsMissing, timeout: 120_000 }, () => {
     assert.equal(await run("start", "-a", "kept"), "x\nx\nx");
   });
 
+  it("lie below the dataset that the daemon was told of", async () => {
+    const named = `${zfs.pool}/named`;
+    const told = ["--storage-driver", "zfs", "--storage-opt", `zfs.fsname=${named}`];
+    const unused = { root: join(scratch, "unused"), runRoot: join(scratch, "unused-run") };
+    await assert.rejects(startDaemon({ ...unused, args: told }), /there is no dataset "\w+\/named"/);
+    execFileSync("zfs", ["create", "-o", "mountpoint=none", named]);
+    const other = await startDaemon({ args: told });
+    try {
+      const { code, stderr } = await other.onggi(["image", "from-host", "true"]);
+      assert.equal(code, 0, stderr);
+      const list = execFileSync("zfs", ["list", "-H", "-r", "-o", "name,mountpoint", named], { encoding: "utf8" });
+      assert.match(list, new RegExp(`^${named}/[0-9a-f]+\t${other.root}/snapshots/zfs/[0-9a-f]+$`, "m"));
+      await other.onggi(["image", "rm", "host"]);
+    } finally {
+      await other.stop();
+    }
+    assert.equal(execFileSync("zfs", ["list", "-H", "-r", "-o", "name", named], { encoding: "utf8" }), `${named}\n`);
+  });
+
   it("stand on storage that a check finds whole", async () => {
     const { code, stdout, stderr } = await daemon.onggi(["system", "check"]);
     assert.equal(code, 0, `${stdout}${stderr}`);

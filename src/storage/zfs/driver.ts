@@ -144,7 +144,11 @@ async function openZfs(directory: string, tools: DriverTools): Promise<SnapshotD
     async empty(trashed) {
       const name = doomedDataset(trashed);
       if (name === undefined) return false;
-      await destroyDataset(base, name, isDoomed);
+      try {
+        await destroyDataset(base, name, isDoomed);
+      } catch {
+        return true; // Its name stays, for the next time that the trash is emptied.
+      }
       rmdirTolerant(place(name.slice(base.length + 1)));
       return false;
     },
