@@ -17,20 +17,27 @@ export interface OwnDaemon {
   stop(): Promise<void>;
 }
 
+export interface OwnDaemonOptions {
+  /** Further flags of the daemon. */
+  readonly args?: readonly string[];
+  /** On the file system that is asked about; that of temporary files unless told. */
+  readonly parent?: string;
+}
+
 /** A daemon of this bench's own, with the images `host` and {@link scratchImage}. */
-export async function startOwnDaemon(): Promise<OwnDaemon> {
-  const directory = mkdtempSync(join(tmpdir(), "onggi-bench-"));
+export async function startOwnDaemon({ args = [], parent = tmpdir() }: OwnDaemonOptions = {}): Promise<OwnDaemon> {
+  const directory = mkdtempSync(join(parent, "onggi-bench-"));
   // The run directory is in memory, as /run is on every host that systemd boots; the data is on a disk.
   const runRoot = mkdtempSync("/dev/shm/onggi-bench-");
-  const places = { root: join(directory, "data"), runRoot, bridge: "onggibench0" };
+  const places = { root: join(directory, "data"), runRoot, bridge: "onggibench0", args };
   const scratch = makeScratchImage(scratchImage);
   let daemon = await startDaemon(places);
-  for (const args of [
+  for (const command of [
     ["image", "from-host"],
     ["load", "-q", "-i", scratch.archive],
   ]) {
-    const made = await daemon.onggi(args);
-    if (made.code !== 0) throw new Error(`onggi ${args.join(" ")}: ${made.stderr}`);
+    const made = await daemon.onggi(command);
+    if (made.code !== 0) throw new Error(`onggi ${command.join(" ")}: ${made.stderr}`);
   }
   scratch.remove();
   let api = new Api(daemon.socket);

@@ -4,14 +4,17 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-const layerCount = 5;
+const usualLayers = 5;
 
 /**
- * A docker archive of an image like the one the yardstick runs: five layers, a static `true` and a static `pause` in the lowest.
+ * A docker archive of an image like the one the yardstick runs: five layers unless told, a static `true` and a static `pause` in the lowest.
  *
  * @returns the archive's path and what removes it
  */
-export function makeScratchImage(name: string): { readonly archive: string; readonly remove: () => void } {
+export function makeScratchImage(
+  name: string,
+  layerCount = usualLayers,
+): { readonly archive: string; readonly remove: () => void } {
   const directory = mkdtempSync(join(tmpdir(), "onggi-scratch-"));
   const tar = (file: string, from: string) =>
     execFileSync("tar", ["-cf", file, "--sort=name", "--owner=0", "--group=0", "-C", from, "."]);
