@@ -1,7 +1,8 @@
+import { OnggiError } from "../base/error.ts";
 import type { EngineFace } from "../engine/engine.ts";
 import type { Call } from "./route.ts";
 import { type Route, route } from "./route.ts";
-import { snapshotBody } from "./snapshots.ts";
+import { optionalText, snapshotBody } from "./snapshots.ts";
 import type { ForkRequest, ForkResponse, RollbackRequest, RollbackResponse } from "./wire.ts";
 
 /** Containers that go on from another's files, and containers that go back: Onggi's own paths. */
@@ -12,9 +13,11 @@ export const forkRoutes: readonly Route[] = [
   route("POST /onggi/v1/fork", (engine, call) => fork(engine, undefined, call)),
 
   route("POST /onggi/v1/containers/:id/rollback", async (engine, call) => {
-    const { snapshot = "", discard, timeoutSeconds } = await call.json<RollbackRequest>();
-    const { before, restarted } = await engine.rollback(call.params.id, snapshot, {
-      ...(discard === undefined ? {} : { discard }),
+    const { snapshot, discard, timeoutSeconds } = await call.json<RollbackRequest>();
+    if (timeoutSeconds !== undefined && typeof timeoutSeconds !== "number")
+      throw new OnggiError("invalid", "invalid JSON: timeoutSeconds must be a number");
+    const { before, restarted } = await engine.rollback(call.params.id, optionalText(snapshot, "snapshot") ?? "", {
+      discard: discard === true,
       ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
     });
     const body = before === undefined ? null : await snapshotBody(engine, before);
@@ -23,12 +26,15 @@ export const forkRoutes: readonly Route[] = [
 ];
 
 async function fork(engine: EngineFace, container: string | undefined, call: Call) {
-  const { count, names, from, start } = await call.json<ForkRequest>();
+  const { count, names, from: text, start } = await call.json<ForkRequest>();
+  if (names !== undefined && !(Array.isArray(names) && names.every((name) => typeof name === "string")))
+    throw new OnggiError("invalid", "invalid JSON: names must be a list of strings");
+  const from = optionalText(text, "from");
   const forks = await engine.fork(container, {
     ...(count === undefined ? {} : { count }),
     ...(names === undefined ? {} : { names }),
-    ...(from === undefined || from === "" ? {} : { from }),
-    ...(start === undefined ? {} : { start }),
+    ...(from === undefined ? {} : { from }),
+    start: start !== false,
   });
   return { status: 201, json: { forks } satisfies ForkResponse };
 }

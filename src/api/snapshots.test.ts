@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { isOnggiError } from "../base/error.ts";
 import type { EngineFace } from "../engine/engine.ts";
 import { forkRoutes } from "./fork.ts";
 import { Query } from "./query.ts";
@@ -58,6 +59,23 @@ describe("the paths of snapshots", () => {
         ["a", "b"],
       );
     }
+  });
+
+  it("refuse what isn't of the kind it should be", async () => {
+    const engine = new FakeEngine();
+    for (const [path, body] of [
+      ["containers/web/snapshots", { name: 5 }],
+      ["containers/web/fork", { names: "a" }],
+      ["containers/web/fork", { names: [1] }],
+      ["fork", { from: {} }],
+      ["containers/web/rollback", { snapshot: [] }],
+      ["containers/web/rollback", { snapshot: "web@one", timeoutSeconds: "1" }],
+    ] as const)
+      await assert.rejects(
+        ask(engine, "POST", `/onggi/v1/${path}`, body),
+        (error) => isOnggiError(error, "invalid"),
+        JSON.stringify(body),
+      );
   });
 
   it("roll back, and say what is kept", async () => {

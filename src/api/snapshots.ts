@@ -1,3 +1,4 @@
+import { OnggiError } from "../base/error.ts";
 import type { EngineFace } from "../engine/engine.ts";
 import type { ContainerSnapshot } from "../engine/snapshot-model.ts";
 import { Filters } from "./filters.ts";
@@ -10,9 +11,10 @@ const knownFilters = ["container", "image", "name"];
 /** Snapshots of containers: Onggi's own paths. */
 export const snapshotRoutes: readonly Route[] = [
   route("POST /onggi/v1/containers/:id/snapshots", async (engine, call) => {
-    const { name, keep, keepForMs } = await call.json<SnapshotCreateRequest>();
+    const { name: text, keep, keepForMs } = await call.json<SnapshotCreateRequest>();
+    const name = optionalText(text, "name");
     const { snapshot, removed } = await engine.snapshots.create(call.params.id, {
-      ...(name === undefined || name === "" ? {} : { name }),
+      ...(name === undefined ? {} : { name }),
       ...(keep === undefined ? {} : { keep }),
       ...(keepForMs === undefined ? {} : { keepForMs }),
     });
@@ -43,6 +45,13 @@ export const snapshotRoutes: readonly Route[] = [
 export async function snapshotBody(engine: EngineFace, snapshot: ContainerSnapshot): Promise<SnapshotBody> {
   const { createdAtMs, ...rest } = snapshot;
   return { ...rest, created: formatTime(createdAtMs), sizeBytes: await engine.snapshots.size(snapshot.id) };
+}
+
+/** A field of a request that is a text, where it is there. @throws OnggiError `invalid` */
+export function optionalText(value: unknown, field: string): string | undefined {
+  if (value === undefined || value === null || value === "") return undefined;
+  if (typeof value === "string") return value;
+  throw new OnggiError("invalid", `invalid JSON: ${field} must be a string`);
 }
 
 function isWanted({ name, container, image }: ContainerSnapshot, filters: Filters): boolean {

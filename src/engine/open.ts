@@ -319,6 +319,7 @@ async function assemble(
   const trees = new SnapshotTrees(snapshotter);
   const snapshots: Snapshots = new Snapshots({
     root,
+    isWhole: kept.broken.length === 0,
     trees,
     rootfs,
     names,

@@ -103,6 +103,7 @@ async function openEngine(root: string, disk: Map<string, ContainerRecord>, dies
   const trees = new SnapshotTrees(snapshotter);
   const kept = new Snapshots({
     root,
+    isWhole: true,
     trees,
     rootfs,
     names,

@@ -22,7 +22,8 @@ export function isOwnTree(name: string): boolean {
  */
 export class SnapshotTrees {
   readonly #snapshotter: Snapshotter;
-  readonly #held = new Set<string>();
+  /** How many hold a tree. */
+  readonly #held = new Map<string, number>();
   readonly #collecting = new Mutex();
 
   constructor(snapshotter: Snapshotter) {
@@ -31,8 +32,12 @@ export class SnapshotTrees {
 
   /** Keeps a tree that nothing names yet, until the returned function is called. */
   hold(name: string): () => void {
-    this.#held.add(name);
-    return () => this.#held.delete(name);
+    this.#held.set(name, (this.#held.get(name) ?? 0) + 1);
+    return () => {
+      const left = (this.#held.get(name) ?? 1) - 1;
+      if (left > 0) this.#held.set(name, left);
+      else this.#held.delete(name);
+    };
   }
 
   /** Freezes a copy of a container's tree; `copied` is called when the container may go on, before the disk has it. */

@@ -24,6 +24,8 @@ import { buildStorageTree } from "./storage-tree.ts";
 export interface SnapshotsParts {
   /** The engine's data root. */
   readonly root: string;
+  /** False where there may be containers that nobody knows: then no tree is removed that one of them could stand on. */
+  readonly isWhole: boolean;
   readonly trees: SnapshotTrees;
   readonly rootfs: Rootfs;
   readonly names: ContainerNames;
@@ -47,6 +49,7 @@ export class Snapshots implements SnapshotsFace {
   readonly #parts: SnapshotsParts;
   readonly #journal: Journal;
   readonly #records = new Map<string, SnapshotRecord>();
+  readonly #isWhole: boolean;
   /** What couldn't be read, a sentence each. */
   readonly repairs: string[] = [];
 
@@ -60,20 +63,20 @@ export class Snapshots implements SnapshotsFace {
       // Only this class writes there; the format says who reads it.
       const record = value as SnapshotRecord;
       if (record.format === 1) this.#records.set(record.id, record);
-      else this.repairs.push(`the record of a snapshot isn't one that this engine knows`);
+      else this.repairs.push("the record of a snapshot isn't one that this engine knows");
     }
     if (damaged > 0)
       this.repairs.push(`${damaged} lines of ${directory}/journal can't be read: snapshots may be missing`);
+    this.#isWhole = parts.isWhole && this.repairs.length === 0;
   }
 
-  /** Forgets what has no files any more, and removes trees that nobody was told of. */
+  /** Tells what has no files any more, and removes trees that nobody was told of. */
   async sweep(): Promise<void> {
     for (const record of this.#records.values()) {
       if (this.#parts.trees.has(treeOf(record))) continue;
-      this.repairs.push(`forgot snapshot ${this.#reference(record)}: its files are gone`);
-      await this.#forget(record);
+      this.repairs.push(`snapshot ${this.#reference(record)} can't be used: its files are missing`);
     }
-    if (this.repairs.length === 0) await this.collect();
+    await this.collect();
   }
 
   async create(key: string, options: SnapshotOptions = {}): Promise<SnapshotCreation> {
@@ -236,6 +239,7 @@ export class Snapshots implements SnapshotsFace {
 
   /** Removes the trees of forks and snapshots that nothing needs any more. */
   async collect(): Promise<void> {
+    if (!this.#isWhole) return;
     const named = new Set([...this.#records.values()].map(treeOf));
     // What a rollback that failed half-way has frozen isn't a snapshot yet, and must not be lost.
     for (const { record } of this.#parts.names.all)
