@@ -25,6 +25,8 @@ interface Settings {
   readonly keepBlobs: boolean;
   readonly imageLimits: NonNullable<EngineOptions["imageLimits"]>;
   readonly pidFile: string | undefined;
+  /** The storage driver to move over to, instead of serving. */
+  readonly migrateTo: string | undefined;
 }
 
 function parseSettings(argv: readonly string[]): Settings {
@@ -44,6 +46,7 @@ function parseSettings(argv: readonly string[]): Settings {
       "max-layer-ratio": text,
       "max-layers": text,
       pidfile: text,
+      "migrate-to": text,
     } as const;
     const { values } = parseArgs({ args: [...argv], options, strict: true });
     const runRoot = values["run-root"] ?? "/run/onggi";
@@ -63,6 +66,7 @@ function parseSettings(argv: readonly string[]): Settings {
         ...limitOf("maxLayers", "max-layers", values["max-layers"]),
       },
       pidFile: values.pidfile,
+      migrateTo: values["migrate-to"],
     };
   } catch (error) {
     if (isOnggiError(error)) throw error;
@@ -111,6 +115,11 @@ async function main(): Promise<void> {
     imageLimits: settings.imageLimits,
     ...(storageWarnPercent === undefined ? {} : { storageWarnPercent }),
   });
+  if (settings.migrateTo !== undefined) {
+    await engine.migrateStorage(settings.migrateTo, (line) => process.stdout.write(`${line}\n`));
+    process.stdout.write(`${root} has the storage driver ${settings.migrateTo} now\n`);
+    return;
+  }
   const stopCollecting = collectWhenIdle();
   const server = new ApiServer(engine, { version, log });
   process.on("uncaughtException", (error) => log(`uncaught: ${error.stack ?? error.message}`));

@@ -64,6 +64,7 @@ const volumePrune: Loader = async () => (await import("./volume.ts")).volumePrun
 const volumeRm: Loader = async () => (await import("./volume.ts")).volumeRm;
 const volumeSnapshot: Loader = async () => (await import("./volume-snapshot.ts")).volumeSnapshot;
 const storageBench: Loader = async () => (await import("./storage-bench.ts")).storageBench;
+const storageMigrate: Loader = async () => (await import("./storage-migrate.ts")).storageMigrate;
 const storageInit: Loader = async () => (await import("./storage-init.ts")).storageInit;
 const systemDf: Loader = async () => (await import("./system-df.ts")).systemDf;
 const systemCheck: Loader = async () => (await import("./system-check.ts")).systemCheck;
@@ -206,7 +207,7 @@ export const groups: Readonly<Record<string, Group>> = {
   },
   storage: {
     summary: "Prepare and compare storage drivers",
-    commands: { bench: storageBench, init: storageInit },
+    commands: { bench: storageBench, init: storageInit, migrate: storageMigrate },
     aliases: {},
   },
   system: {

@@ -357,7 +357,8 @@ async function* wholeTree(worker: Worker): AsyncGenerator<ArchiveItem> {
   }
 }
 
-async function* layerItems(changes: AsyncIterable<TreeChange>): AsyncGenerator<ArchiveItem | Whiteout> {
+/** Changes as the members of a layer. */
+export async function* layerItems(changes: AsyncIterable<TreeChange>): AsyncGenerator<ArchiveItem | Whiteout> {
   for await (const change of changes) {
     if (change.path === "") continue;
     if (change.kind === "deleted") yield { deleted: change.path };

@@ -42,6 +42,8 @@ import { SnapshotTrees, treeName } from "./snapshot-trees.ts";
 import { Snapshots } from "./snapshots.ts";
 import { Storage } from "./storage.ts";
 import { benchStorage } from "./storage-bench.ts";
+import { migrateStorage } from "./storage-migrate.ts";
+import { resumeMigration } from "./storage-migration.ts";
 import { StorageUsage } from "./storage-usage.ts";
 import { defaultWarnPercent, StorageWatch } from "./storage-watch.ts";
 import { TreeSource } from "./tree-source.ts";
@@ -90,6 +92,7 @@ interface EngineParts {
   readonly events: Events;
   readonly observer: Observer;
   readonly storage: Storage;
+  readonly migrate: (to: string, report: (line: string) => void) => Promise<void>;
   readonly closeStorage: () => Promise<void>;
   readonly info: () => Promise<HostInfo>;
 }
@@ -186,6 +189,19 @@ export class Engine implements EngineFace, AsyncDisposable {
     for await (const _progress of this.images.fromHost({ reference: "host:latest" }));
   }
 
+  /**
+   * Moves all snapshots over to another storage driver, and closes this engine: open the root anew afterwards.
+   *
+   * @throws OnggiError `conflict` while containers run
+   */
+  async migrateStorage(to: string, report: (line: string) => void = () => {}): Promise<void> {
+    try {
+      await this.#parts.migrate(to, report);
+    } finally {
+      await this.close();
+    }
+  }
+
   /** Lets go of the data root. Containers go on, kept by their monitors. */
   async close(): Promise<void> {
     const { containers, volumes, observer, cgroups, network, executor, lock, closeStorage } = this.#parts;
@@ -223,6 +239,7 @@ async function assemble(
     perform: (ops: readonly Op[]) => performOnHost(executor, ops),
     work: (prelude: readonly Op[]) => executor.work(prelude),
   };
+  const resumed = await resumeMigration(root, { candidates: storageDrivers, tools });
   const store = new ContainerStore(root, runRoot);
   const kept = store.load();
   const snapshotter = await openSnapshotter({
@@ -358,7 +375,14 @@ async function assemble(
   await snapshots.sweep();
   await rollbacks.resume(rolledBack);
   const networks = new Networks({ bridge: network, createdAtMs: network.createdAtMs, containers: names });
-  const warnings = [...snapshotter.repairs, ...images.repairs, ...volumes.repairs, ...snapshots.repairs, ...repairs];
+  const warnings = [
+    ...resumed,
+    ...snapshotter.repairs,
+    ...images.repairs,
+    ...volumes.repairs,
+    ...snapshots.repairs,
+    ...repairs,
+  ];
   const storage = new Storage({
     root,
     runRoot,
@@ -379,6 +403,16 @@ async function assemble(
       ),
     nameOfTree: (tree) => snapshots.nameOfTree(tree),
   });
+  let storageEnd: Promise<void> | undefined;
+  const endStorage = () => {
+    watch.close();
+    snapshots.close();
+    return snapshotter.close();
+  };
+  const closeStorage = () => {
+    storageEnd ??= endStorage();
+    return storageEnd;
+  };
   const info = async () =>
     hostInfo({
       facts,
@@ -407,11 +441,13 @@ async function assemble(
     forks,
     rollbacks,
     storage,
-    closeStorage: () => {
-      watch.close();
-      snapshots.close();
-      return snapshotter.close();
-    },
+    migrate: (to, report) =>
+      migrateStorage(
+        { root, snapshotter, images, names, executor, facts, staging, candidates: storageDrivers, tools, closeStorage },
+        to,
+        report,
+      ),
+    closeStorage,
     info,
   };
 }

@@ -18,6 +18,7 @@ import type { LayerSink } from "./layer-sink.ts";
 import { Layers, layersOf } from "./layers.ts";
 import { loadArchive } from "./load.ts";
 import { isLoopback } from "./loopback.ts";
+import { copyLayers, type LayerTarget, unpackTree } from "./migrate.ts";
 import { type Report, reporting } from "./progress.ts";
 import { pullImage } from "./pull.ts";
 import { pushImage } from "./push.ts";
@@ -234,6 +235,16 @@ export class Images {
   /** Whether a layer is just being made or used. */
   isHeld(chainId: string): boolean {
     return isDigest(chainId) && this.#parts.layers.isHeld(parseChainId(chainId));
+  }
+
+  /** Puts all layers into another storage. */
+  copyLayers(target: LayerTarget, onLayer: (layer: { readonly diffId: string }) => void): Promise<void> {
+    return copyLayers(this.#parts, target, onLayer);
+  }
+
+  /** Hands a tree's tar with whiteouts to a sink, as if it were a layer. */
+  unpackTree(target: LayerTarget, tar: AsyncIterable<Uint8Array>): Promise<void> {
+    return unpackTree(this.#parts, target, tar);
   }
 
   /** Looks for blobs that are missing, left over or, with `deep`, damaged. */
