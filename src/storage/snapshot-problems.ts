@@ -1,5 +1,3 @@
-import type { SnapshotRecord } from "./records.ts";
-
 /** Something about snapshots that isn't as it should be. */
 export interface SnapshotProblem {
   /** The id of a tree, or the name of a snapshot. */
@@ -24,7 +22,7 @@ export interface SnapshotFacts<N extends SnapshotNode> {
 }
 
 export interface SnapshotNode {
-  readonly record: SnapshotRecord;
+  readonly record: { readonly id: string; readonly kind: "active" | "view" | "committed"; readonly name: string };
   readonly parent: SnapshotNode | undefined;
   /** How many snapshots are believed to stand on it. */
   children: number;
