@@ -12,7 +12,7 @@ import {
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { sweepTemporaryFiles, temporaryPath, unlinkIfThere } from "../base/atomic-file.ts";
-import type { StorageLimit } from "./snapshotter.ts";
+import type { StorageLimit } from "./storage-limit.ts";
 
 const sync = promisify(fsync);
 

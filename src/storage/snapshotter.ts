@@ -3,6 +3,9 @@ import type { Mount } from "../program/mount.ts";
 import type { Op } from "../program/op.ts";
 import type { LayerArchive } from "./layer-archive.ts";
 import type { SnapshotProblem } from "./snapshot-problems.ts";
+import type { StorageLimit } from "./storage-limit.ts";
+
+export type { StorageLimit };
 
 /** Digest over a stack of layers, as `sha256:…`: names a committed snapshot. */
 export type SnapshotName = string;
@@ -100,12 +103,6 @@ export interface ExpectedSnapshot {
   readonly parent: SnapshotName | undefined;
   readonly durable: boolean;
   readonly limit?: StorageLimit;
-}
-
-/** What a writable tree may take at most: beyond it, writing fails with ENOSPC or EDQUOT. */
-export interface StorageLimit {
-  readonly bytes?: number;
-  readonly inodes?: number;
 }
 
 export interface SnapshotInfo {

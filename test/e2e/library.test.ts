@@ -69,7 +69,7 @@ describe("the library", () => {
     assert.deepEqual(left.processes, []);
     assert.deepEqual(left.mounts, []);
     assert.deepEqual(
-      left.files.filter((file) => file.startsWith(join(own, "containers/"))),
+      left.files.filter((file) => /\/containers\/[0-9a-f]{64}/.test(file)),
       [],
     );
     await clearHost({ roots: [places.root, places.runRoot], bridge: places.bridge, cgroupParent: places.cgroupParent });
