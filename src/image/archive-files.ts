@@ -1,6 +1,16 @@
-import { closeSync, constants, createReadStream, fstatSync, openSync, readSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  createReadStream,
+  fstatSync,
+  openSync,
+  readSync,
+  rmSync,
+  writev as writevInto,
+} from "node:fs";
 import { posix } from "node:path";
 import { setImmediate as breathe } from "node:timers/promises";
+import { promisify } from "node:util";
 import { diskError } from "../base/atomic-file.ts";
 import { messageOf, OnggiError } from "../base/error.ts";
 import { type Digest, digestOf, hexOf, isDigest } from "../oci/digest.ts";
@@ -11,6 +21,7 @@ import { corrupt } from "./tar-header.ts";
 import { TarReader } from "./tar-reader.ts";
 import { checkUnfolding, type UnpackLimits } from "./unpack-limits.ts";
 
+const writev = promisify(writevInto);
 const maxJsonBytes = 16 << 20;
 const maxLinks = 8;
 const maxFiles = 100_000;
@@ -163,19 +174,37 @@ async function spool(
     }
   };
   const fd = openSync(path, "wx+", 0o600);
+  // Written beside the event loop: a write may wait for the disk.
+  let pending: Uint8Array[] = [];
+  let pendingBytes = 0;
+  const flush = async () => {
+    const chunks = pending;
+    [pending, pendingBytes] = [[], 0];
+    await writeAll(fd, chunks);
+  };
   try {
     rmSync(path);
     for await (const chunk of decompress(counted(), { signal })) {
       signal.throwIfAborted();
       plain += chunk.length;
       checkUnfolding(plain, stored, limits);
-      for (let at = 0; at < chunk.length; ) at += writeSync(fd, chunk, at);
+      pending.push(chunk);
+      pendingBytes += chunk.length;
+      if (pendingBytes >= writeBytes) await flush();
     }
+    await flush();
     return fd;
   } catch (error) {
     closeSync(fd);
     throw diskError(error, path);
   }
+}
+
+async function writeAll(fd: number, chunks: readonly Uint8Array[]): Promise<void> {
+  if (chunks.length === 0) return;
+  const bytes = chunks.reduce((sum, { length }) => sum + length, 0);
+  const { bytesWritten } = await writev(fd, chunks);
+  if (bytesWritten < bytes) await writeAll(fd, [Buffer.concat(chunks).subarray(bytesWritten)]);
 }
 
 /** Reads headers only: content is passed over. */

@@ -117,7 +117,7 @@ export class LayerThreads {
 
 function startThread(): Thread {
   const worker = new Worker(threadFile(), {
-    resourceLimits: { maxYoungGenerationSizeMb: 16 },
+    resourceLimits: { maxYoungGenerationSizeMb: 4 },
     stdin: false,
   });
   // Who waits for it is told; an idle one is missed by nobody.

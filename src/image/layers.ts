@@ -98,6 +98,11 @@ export class Layers {
     return sink.tar?.(chainId) !== undefined;
   }
 
+  /** How many layers of an image are best read at a time: while one waits for the disk another is read; archives' members take memory. */
+  get parallel(): number {
+    return this.#options.sink.importTar === undefined ? 3 : 2;
+  }
+
   get keepsBlobs(): boolean {
     return this.#options.keepBlobs;
   }

@@ -25,9 +25,6 @@ export interface RegisterOptions {
   readonly onLayer?: (layer: Descriptor, state: "extracting" | "done", storedBytes: number) => void;
 }
 
-/** More would only make each slower. */
-const parallelLayers = 3;
-
 /**
  * Makes an image of a config and a manifest that are in the store: unpacks its layers, side by side, and writes its record. The caller holds
  * the blobs.
@@ -86,7 +83,7 @@ async function unpackStack(
   const indexes = [...stack.keys()];
   const there = stack.map(() => Promise.withResolvers<void>());
   for (const { promise } of there) promise.catch(() => {}); // whoever needs it is told
-  const unpacking = eachWithin(parallelLayers, indexes, async (index) => {
+  const unpacking = eachWithin(layers.parallel, indexes, async (index) => {
     both.throwIfAborted();
     const [layer, descriptor] = [stack[index], descriptors[index]];
     if (layer === undefined || descriptor === undefined) throw new RangeError(`no layer ${index}`);
