@@ -39,6 +39,8 @@ const opaqueMarker = ".wh..wh..opq";
 /** As many links as the kernel follows in one path: MAXSYMLINKS. */
 const maxFollowed = 40;
 const maxTargetBytes = 4095;
+/** Deeper than a path can be that the kernel takes whole; links in an archive could lead on and on. */
+const maxDepth = 2048;
 const nsPerSecond = 1_000_000_000n;
 
 /**
@@ -180,7 +182,7 @@ export class ArchiveTree {
         throw corrupt(`${quoted(toText(path))} has a name of more than ${maxNameBytes} bytes`);
       const next = found?.children === undefined ? missing(at, part) : found;
       if (next === undefined) return undefined;
-      trail.push(next);
+      if (trail.push(next) > maxDepth) throw corrupt(`the path ${quoted(toText(path))} is too deep`);
     }
     return trail.at(-1);
   }
