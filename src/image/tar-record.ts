@@ -2,6 +2,7 @@ import { closeSync, constants, fsyncSync, openSync, readSync, writeSync } from "
 import { type FileHandle, open } from "node:fs/promises";
 import { setImmediate as breathe } from "node:timers/promises";
 import { constants as zlibConstants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { bytesOf, textOf } from "../base/byte-text.ts";
 import { OnggiError } from "../base/error.ts";
 import type { TreeFiles } from "./tree-files.ts";
 
@@ -125,7 +126,7 @@ export class TarRecorder {
   #endPiece(path: string, offset: number, length: number): void {
     const block = this.#block;
     block.writeUInt32LE(this.#pieceBytes, this.#piece);
-    const pathBytes = block.write(path, this.#size + 2);
+    const pathBytes = bytesOf(path).copy(block, this.#size + 2);
     block.writeUInt16LE(pathBytes, this.#size);
     this.#size += 2 + pathBytes;
     if (pathBytes > 0) {
@@ -205,7 +206,7 @@ async function* rebuildBlock(block: Buffer, tree: TreeFiles, record: string): As
     const pathBytes = block.readUInt16LE(at);
     at += 2;
     if (pathBytes === 0) continue;
-    const path = block.toString("utf8", at, at + pathBytes);
+    const path = textOf(block.subarray(at, at + pathBytes));
     at += pathBytes;
     const [offset, length] = [getU64(block, at), getU64(block, at + 8)];
     at += 16;

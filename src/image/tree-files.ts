@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, readlinkSync } from "node:fs";
 import { dirname, join, posix } from "node:path";
+import { bytesOf, textOf } from "../base/byte-text.ts";
 import { isErrno } from "../base/errno.ts";
 import { OnggiError } from "../base/error.ts";
 
@@ -26,7 +27,7 @@ export class TreeFiles {
     const folder = this.#folder(dirname(path), 0);
     let fd: number;
     try {
-      fd = openSync(join(this.#root, folder, posix.basename(path)), flags);
+      fd = openSync(bytesOf(join(this.#root, folder, posix.basename(path))), flags);
     } catch (cause) {
       if (isErrno(cause, "ENOENT", "ELOOP", "ENOTDIR", "ENXIO")) throw changed(path, cause);
       throw cause;
@@ -42,11 +43,12 @@ export class TreeFiles {
     if (known !== undefined) return known;
     if (links > maxLinks) throw changed(path);
     const inside = join(this.#folder(dirname(path), links), posix.basename(path));
-    const stat = lstatSync(join(this.#root, inside), { throwIfNoEntry: false });
+    const place = bytesOf(join(this.#root, inside));
+    const stat = lstatSync(place, { throwIfNoEntry: false });
     if (stat === undefined) throw changed(path);
     // An absolute target is one of the tree, and ".." at its root stays there.
     const found = stat.isSymbolicLink()
-      ? this.#folder(posix.resolve("/", dirname(inside), readlinkSync(join(this.#root, inside))), links + 1)
+      ? this.#folder(posix.resolve("/", dirname(inside), textOf(readlinkSync(place, "buffer"))), links + 1)
       : inside;
     this.#folders.set(path, found);
     return found;
