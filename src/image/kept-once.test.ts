@@ -159,6 +159,24 @@ describe("layers of a data root that kept blobs", () => {
   });
 });
 
+describe("two loads of the same image at a time", () => {
+  it("unpack each layer once, and both are whole", async () => {
+    const sink = new TreeSink(scratch);
+    let made = 0;
+    const layer = sink.layer.bind(sink);
+    sink.layer = async (...given) => {
+      made++;
+      await layer(...given);
+    };
+    const images = await open(sink);
+    await Promise.all([load(images, "app:1"), load(images, "app:2"), load(images, "app:1")]);
+    assert.equal(made, 3);
+    assert.equal((await images.list()).length, 2);
+    await images.remove("app:1");
+    assert.equal((await images.resolve("app:2")).chainIds.length, 3);
+  });
+});
+
 describe("a layer that was changed behind its back", () => {
   it("is told when its tar is made again", async () => {
     const sink = new TreeSink(scratch);

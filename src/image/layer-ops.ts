@@ -1,4 +1,5 @@
 import { basename, dirname } from "node:path";
+import { bytesOf } from "../base/byte-text.ts";
 import { OnggiError } from "../base/error.ts";
 import type { ErrnoName, Op } from "../program/op.ts";
 import type { WhiteoutStyle } from "./layer-sink.ts";
@@ -149,7 +150,7 @@ export class LayerOps implements TarVisitor {
         return;
       case "symlink":
         if (entry.linkPath === "") throw corrupt(`the symbolic link ${path} points nowhere`);
-        if (Buffer.byteLength(entry.linkPath) > maxPathBytes) throw corrupt(`the link ${path} points too far`);
+        if (bytesOf(entry.linkPath).length > maxPathBytes) throw corrupt(`the link ${path} points too far`);
         this.#add({ op: "symlink", target: entry.linkPath, path });
         break;
       case "file":
@@ -315,12 +316,11 @@ export class LayerOps implements TarVisitor {
 function checkNames(path: string): void {
   // A character has three bytes at most here: nearly all paths need no closer look.
   if (path.length * 3 <= maxNameBytes) return;
-  if (Buffer.byteLength(path) > maxPathBytes) throw corrupt(`a path has more than ${maxPathBytes} bytes`);
-  const long = path.split("/").find((name) => Buffer.byteLength(name) > maxNameBytes);
+  if (bytesOf(path).length > maxPathBytes) throw corrupt(`a path has more than ${maxPathBytes} bytes`);
+  const long = path.split("/").find((name) => bytesOf(name).length > maxNameBytes);
   if (long === undefined) return;
-  throw corrupt(
-    `the name ${long.slice(0, 40)}… has ${Buffer.byteLength(long)} bytes, a file's has ${maxNameBytes} at most`,
-  );
+  const bytes = bytesOf(long).length;
+  throw corrupt(`the name ${long.slice(0, 40)}… has ${bytes} bytes, a file's has ${maxNameBytes} at most`);
 }
 
 function deletionMark(path: string): OnggiError {
