@@ -1,4 +1,4 @@
-import type { ContainerInfo, ContainerState } from "../engine/model.ts";
+import type { ContainerInfo, ContainerSize, ContainerState } from "../engine/model.ts";
 import { formatHostConfig } from "./host-config.ts";
 import { mountPoints } from "./mounts.ts";
 import { formatPortMap, summarizePorts } from "./ports.ts";
@@ -14,13 +14,8 @@ import type {
   NetworkSettings,
 } from "./wire.ts";
 
-export interface Sizes {
-  readonly writableBytes: number;
-  readonly rootfsBytes: number;
-}
-
 /** A container as `inspect` shows it. */
-export function inspectContainer(info: ContainerInfo, sizes?: Sizes): ContainerInspect {
+export function inspectContainer(info: ContainerInfo, sizes?: ContainerSize): ContainerInspect {
   const [path = "", ...args] = info.argv;
   return {
     Id: info.id,
@@ -43,7 +38,7 @@ export function inspectContainer(info: ContainerInfo, sizes?: Sizes): ContainerI
     ExecIDs: info.execIds.length === 0 ? null : info.execIds,
     HostConfig: formatHostConfig(info.config),
     GraphDriver: { Name: info.storageDriver, Data: info.storageData },
-    ...(info.storage === undefined ? {} : { Onggi: { Storage: containerStorageBody(info.storage) } }),
+    ...storageFields(info, sizes),
     ...sizeFields(sizes),
     Mounts: mountPoints(info.mounts),
     Config: configBody(info),
@@ -52,7 +47,7 @@ export function inspectContainer(info: ContainerInfo, sizes?: Sizes): ContainerI
 }
 
 /** A container as a list shows it. */
-export function summarizeContainer(info: ContainerInfo, sizes?: Sizes, nowMs = Date.now()): ContainerSummary {
+export function summarizeContainer(info: ContainerInfo, sizes?: ContainerSize, nowMs = Date.now()): ContainerSummary {
   return {
     Id: info.id,
     Names: [`/${info.name}`],
@@ -99,8 +94,15 @@ export function statusWords(state: ContainerState, nowMs: number): string {
   }
 }
 
-function sizeFields(sizes: Sizes | undefined) {
+function sizeFields(sizes: ContainerSize | undefined) {
   return sizes === undefined ? {} : { SizeRw: sizes.writableBytes, SizeRootFs: sizes.rootfsBytes };
+}
+
+/** Of a container with a limit always; of others where sizes were asked for. */
+function storageFields({ storage }: ContainerInfo, sizes: ContainerSize | undefined) {
+  const used = sizes === undefined ? undefined : { bytes: sizes.writableBytes, inodes: sizes.writableInodes };
+  const known = storage ?? used;
+  return known === undefined ? {} : { Onggi: { Storage: containerStorageBody(known) } };
 }
 
 function isUp({ status }: ContainerState): boolean {

@@ -245,7 +245,7 @@ export interface ContainerInspect {
   readonly ExecIDs: readonly string[] | null;
   readonly HostConfig: HostConfig;
   readonly GraphDriver: GraphDriver;
-  /** What Docker's `inspect` has no field for: of a container with a storage limit. */
+  /** What Docker's `inspect` has no field for: of a container with a storage limit, or with `size`. */
   readonly Onggi?: { readonly Storage: ContainerStorageBody };
   readonly SizeRw?: number;
   readonly SizeRootFs?: number;

@@ -16,6 +16,7 @@ import { logPlaceOf, logSettings } from "./log-settings.ts";
 import type {
   ContainerConfig,
   ContainerInfo,
+  ContainerSize,
   ContainerStats,
   ExecConfig,
   ExecInfo,
@@ -269,7 +270,7 @@ export class Containers implements ContainersFace {
     return { ...observer.stats(container), storage };
   }
 
-  async size(key: string): Promise<{ readonly writableBytes: number; readonly rootfsBytes: number }> {
+  async size(key: string): Promise<ContainerSize> {
     return this.#parts.rootfs.size(this.#find(key).record);
   }
 

@@ -5,6 +5,7 @@ import type { InitStorageRequest, InitStorageResult } from "./init-storage.ts";
 import type {
   ContainerConfig,
   ContainerInfo,
+  ContainerSize,
   ContainerStats,
   EngineEvent,
   ExecConfig,
@@ -109,8 +110,7 @@ export interface ContainersFace {
     psArguments: readonly string[],
   ): Promise<{ readonly titles: readonly string[]; readonly processes: readonly (readonly string[])[] }>;
   stats(key: string): Promise<ContainerStats>;
-  /** Bytes of the writable layer and of the whole tree. */
-  size(key: string): Promise<{ readonly writableBytes: number; readonly rootfsBytes: number }>;
+  size(key: string): Promise<ContainerSize>;
   /** The bash script that makes the same container; of one that exists, or of a request (nothing is made). */
   explain(what: string | ContainerConfig): Promise<string>;
 

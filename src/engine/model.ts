@@ -80,6 +80,13 @@ export interface Amount {
   readonly inodes: number;
 }
 
+/** What the writable layer takes, and bytes of the whole tree. */
+export interface ContainerSize {
+  readonly writableBytes: number;
+  readonly writableInodes: number;
+  readonly rootfsBytes: number;
+}
+
 /** What a container's own tree takes; where it is limited, how much is left. */
 export interface ContainerStorage extends Amount {
   readonly limit?: StorageLimit;

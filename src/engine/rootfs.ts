@@ -1,6 +1,7 @@
 import type { Mount } from "../program/mount.ts";
 import type { ExpectedSnapshot, Snapshotter, TreeByHand } from "../storage/snapshotter.ts";
 import { baseOf, type ContainerRecord } from "./container-record.ts";
+import type { ContainerSize } from "./model.ts";
 
 /** Containers' root file systems: each is a snapshot on its image's topmost layer or on another snapshot, its key the container's id. */
 export class Rootfs {
@@ -53,13 +54,13 @@ export class Rootfs {
     return this.#snapshotter.has(id) ? this.#snapshotter.describe(id) : {};
   }
 
-  async size(record: ContainerRecord): Promise<{ readonly writableBytes: number; readonly rootfsBytes: number }> {
-    const { bytes: writableBytes } = await this.#snapshotter.usage(record.id);
+  async size(record: ContainerRecord): Promise<ContainerSize> {
+    const { bytes: writableBytes, inodes: writableInodes } = await this.#snapshotter.usage(record.id);
     let rootfsBytes = writableBytes;
     for (let layer = baseOf(record); layer !== undefined; layer = this.#snapshotter.stat(layer).parent) {
       rootfsBytes += (await this.#snapshotter.usage(layer)).bytes;
     }
-    return { writableBytes, rootfsBytes };
+    return { writableBytes, writableInodes, rootfsBytes };
   }
 
   /** Removes the snapshots that belong to no container: what a create or remove that was cut off left. */

@@ -115,6 +115,7 @@ export class SizedImages {
 
   /** What is used of it and what is left, by one call of the kernel. */
   usage(id: string): Usage {
+    this.check(id);
     const { bsize, blocks, bfree, bavail, files, ffree } = statfsSync(this.#place(id));
     return {
       bytes: (blocks - bfree) * bsize,

@@ -27,6 +27,30 @@ function loopsBelow(root: string): string[] {
   return loopdevices.flatMap(({ name, "back-file": file }) => (file?.startsWith(root) ? [`${name} ${file}`] : []));
 }
 
+describe("storage warnings", () => {
+  it("come before the host's file system is full, in an event, the log and info, and not twice", async () => {
+    await using daemon = await startDaemon({ args: ["--storage-warn-percent", "0.01"] });
+    await sleep(1500);
+    const sentence = new RegExp(`[\\d.]+ % of the space of the file system of ${daemon.root} is used`);
+    assert.match((await daemon.onggi(["info"])).stderr, sentence);
+    await new ApiClient(daemon.socket).json<StorageBody>("GET", "/onggi/v1/storage");
+    const since = ["--since", "1h", "--until", String(Date.now() / 1000), "--filter", "type=daemon"];
+    const { stdout } = await daemon.onggi(["events", ...since, "--format", "{{.Action}} {{.Actor.Attributes.what}}"]);
+    assert.equal(stdout.split("\n").filter((line) => line === "storage-low bytes").length, 1, stdout);
+    assert.equal(
+      daemon
+        .log()
+        .split("\n")
+        .filter((line) => sentence.test(line)).length,
+      1,
+    );
+  });
+
+  it("refuse a threshold that is none", async () => {
+    await assert.rejects(startDaemon({ args: ["--storage-warn-percent", "101"] }), /is no share in percent/);
+  });
+});
+
 for (const driver of ["overlay", "vfs"]) {
   describe(`storage limits on ${driver}`, { skip }, () => {
     let daemon: TestDaemon;

@@ -623,7 +623,7 @@ class FakeContainers implements ContainersFace {
 
   async size(key: string) {
     this.#find(key);
-    return { writableBytes: 10, rootfsBytes: 1000 };
+    return { writableBytes: 10, writableInodes: 2, rootfsBytes: 1000 };
   }
 
   async explain(what: string | ContainerConfig): Promise<string> {
