@@ -22,6 +22,7 @@ const batchBytes = 768 << 10;
 const batchOps = 4000;
 const opBytes = 256;
 const smallFile = 128 << 10;
+const specialBits = 0o7000;
 const fileSlot = "file";
 const folderSlot = "folder";
 
@@ -171,7 +172,9 @@ class ExtractOps implements TarVisitor {
   /** Owner before mode, since it clears setuid bits; both before attributes, since they clear capabilities; times last. */
   #attributes(path: string, entry: TarEntry): void {
     this.#owner(path, entry);
-    if (entry.type !== "symlink") this.#add({ op: "chmod", path, mode: entry.mode });
+    // Permissions were given when it was made; a new owner takes the other bits away.
+    if (entry.type !== "symlink" && (entry.mode & specialBits) !== 0)
+      this.#add({ op: "chmod", path, mode: entry.mode });
     this.#xattrs(path, entry);
     this.#add({ op: "utimens", path, atimeNs: entry.mtimeNs, mtimeNs: entry.mtimeNs });
   }

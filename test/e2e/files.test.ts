@@ -345,6 +345,24 @@ describe("files of containers", () => {
     });
   });
 
+  it("with names that are no UTF-8 go through commit, save, load, and out again", async () => {
+    const listing = "cd /n; for f in * */*; do printf '%q ' $f; [ -d $f ] || cat $f; done";
+    await withContainer([], async (container) => {
+      await inside(
+        container,
+        "mkdir -p $'/n/d\\xfe'; echo 1 > $'/n/d\\xfe/a\\xff'; echo 2 > $'/n/\\xe9\u00e9'; ln -s $'d\\xfe' /n/l; seq 9999 > $'/n/b\\xff'",
+      );
+      const told = await inside(container, listing);
+      await onggi.output(["commit", container, "bytes:1"]);
+      await onggi.output(["save", "-o", join(scratch, "bytes.tar"), "bytes:1"]);
+      await onggi.output(["rmi", "bytes:1"]);
+      await onggi.output(["load", "-i", join(scratch, "bytes.tar")]);
+      assert.equal(await onggi.output(["run", "--rm", "bytes:1", "bash", "-ec", listing]), told);
+      assert.ok(told.includes("$'d\\376/a\\377' 1"), told);
+      await onggi.output(["rmi", "bytes:1"]);
+    });
+  });
+
   it("differ between snapshots, images and containers as told, with what changed in texts", async () => {
     await withContainer(["--name", "compared"], async (container) => {
       await inside(
