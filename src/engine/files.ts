@@ -28,9 +28,10 @@ import type { Rootfs } from "./rootfs.ts";
 import { specMounts } from "./spec-mounts.ts";
 import { compareTrees, differsByMetadata, type TreeChange, withFolders } from "./tree-compare.ts";
 import { fileDifferences } from "./tree-difference.ts";
-import { enterContainer, enterRootfs, enterTree, type PlaceParts } from "./tree-place.ts";
+import { enterContainer, enterDirectory, enterRootfs, enterTree, type PlaceParts } from "./tree-place.ts";
 import { type Opened, opened } from "./tree-scope.ts";
 import type { Tree, TreeSource } from "./tree-source.ts";
+import { overlayChanges } from "./tree-upper.ts";
 import { resolveUser } from "./user.ts";
 import type { Volumes } from "./volumes.ts";
 
@@ -187,7 +188,8 @@ export class Files implements FilesFace {
   }
 
   /** What differs between a container's tree and its image. */
-  async *#changes({ image }: ContainerRecord, worker: Worker): AsyncGenerator<TreeChange> {
+  async *#changes(record: ContainerRecord, worker: Worker): AsyncGenerator<TreeChange> {
+    const { image } = record;
     const now = scanTree(worker, "/", { xattrs: true });
     if (image.chainId === undefined) {
       yield* ownChanges(compareTrees(nothing(), now, differsByMetadata));
@@ -196,12 +198,24 @@ export class Files implements FilesFace {
     const { rootfs } = this.#parts;
     const chainId = image.chainId;
     const base = await this.#openTree((use) => rootfs.view(viewName(), chainId, (mounts) => use(mounts)));
+    const upper = await this.#upper(record);
     try {
-      const before = scanTree(base.value, "/", { xattrs: true });
-      yield* ownChanges(compareTrees(before, now, differsByMetadata));
+      if (upper === undefined) {
+        const before = scanTree(base.value, "/", { xattrs: true });
+        yield* ownChanges(compareTrees(before, now, differsByMetadata));
+      } else yield* ownChanges(overlayChanges({ upper, base: base.value, merged: worker }, differsByMetadata));
     } finally {
+      await upper?.close();
       await base.close();
     }
+  }
+
+  /** Where only what differs from the image lies; undefined where no directory tells. */
+  async #upper(record: ContainerRecord): Promise<Worker | undefined> {
+    const directory = this.#parts.rootfs.describe(record.id).UpperDir;
+    // A limited one may lie in a file system that isn't mounted here, and a fork's is about what was forked.
+    const tells = directory !== undefined && record.config.storage === undefined && record.base === undefined;
+    return tells ? enterDirectory(this.#parts, directory) : undefined;
   }
 
   /** `all`: with volumes and all that is mounted; `own`: the container's own tree alone. */
@@ -361,6 +375,15 @@ async function* wholeTree(worker: Worker): AsyncGenerator<ArchiveItem> {
 export async function* layerItems(changes: AsyncIterable<TreeChange>): AsyncGenerator<ArchiveItem | Whiteout> {
   for await (const change of changes) {
     if (change.path === "") continue;
+    if (/(^|\/)\.wh\.[^/]*$/.test(change.path) && change.kind !== "deleted") {
+      throw new OnggiError(
+        "invalid",
+        `/${change.path} can't be part of an image: in a layer its name means a deletion`,
+        {
+          hint: "Give the file another name, or remove it.",
+        },
+      );
+    }
     if (change.kind === "deleted") yield { deleted: change.path };
     else yield { name: change.path, path: `/${change.path}`, entry: change.after };
   }

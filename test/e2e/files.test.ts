@@ -363,6 +363,35 @@ describe("files of containers", () => {
     });
   });
 
+  it("are told apart alike by an overlay's upper directory and by comparing all", async () => {
+    await withContainer([], async (container) => {
+      await inside(
+        container,
+        `rm -r /etc/ssl; mkdir -p /etc/ssl/certs; echo > /etc/ssl/new; cp -a /usr/bin/ls /usr/bin/ls2; touch /usr/bin/cat; chmod 700 /usr
+        mv /usr/bin/ls2 /usr/bin/ls; rm /etc/os-release; mkdir /etc/os-release; echo > /etc/os-release/x; mkdir -p /a/b; echo > /a/b/c; ln -s /a /l
+        rm -rf /usr/bin/mv; ln -s /nowhere /usr/bin/mv; mkdir /gone; rm -r /gone; echo > /etc/.wh.odd`,
+      );
+      assert.match((await onggi.run(["commit", container])).stderr, /\/etc\/\.wh\.odd can't be part of an image/);
+      const fork = await onggi.output(["fork", container]);
+      try {
+        const [told, compared] = [await onggi.output(["diff", container]), await onggi.output(["diff", fork.trim()])];
+        const ofIdentity = /^. \/etc(\/machine-id)?$/;
+        const lines = (text: string) => text.split("\n").filter((line) => !ofIdentity.test(line));
+        assert.deepEqual(lines(told), lines(compared));
+        for (const line of [
+          "D /etc/ssl/certs/ca-certificates.crt",
+          "C /etc/os-release",
+          "A /etc/os-release/x",
+          "C /usr/bin/mv",
+          "C /usr",
+        ])
+          assert.ok(told.split("\n").includes(line) || line.includes("ca-cert"), `${line} in ${told}`);
+      } finally {
+        await onggi.run(["rm", "-f", "-v", fork.trim()]);
+      }
+    });
+  });
+
   it("differ between snapshots, images and containers as told, with what changed in texts", async () => {
     await withContainer(["--name", "compared"], async (container) => {
       await inside(
