@@ -26,14 +26,17 @@ export const forkRoutes: readonly Route[] = [
 ];
 
 async function fork(engine: EngineFace, container: string | undefined, call: Call) {
-  const { count, names, from: text, start } = await call.json<ForkRequest>();
-  if (names !== undefined && !(Array.isArray(names) && names.every((name) => typeof name === "string")))
-    throw new OnggiError("invalid", "invalid JSON: names must be a list of strings");
+  const { count, names, env, from: text, start } = await call.json<ForkRequest>();
+  for (const [field, list] of Object.entries({ names, env })) {
+    if (list !== undefined && !(Array.isArray(list) && list.every((one) => typeof one === "string")))
+      throw new OnggiError("invalid", `invalid JSON: ${field} must be a list of strings`);
+  }
   const from = optionalText(text, "from");
   const forks = await engine.fork(container, {
     ...(count === undefined ? {} : { count }),
     ...(names === undefined ? {} : { names }),
     ...(from === undefined ? {} : { from }),
+    ...(env === undefined ? {} : { env }),
     start: start !== false,
   });
   return { status: 201, json: { forks } satisfies ForkResponse };

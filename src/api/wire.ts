@@ -594,6 +594,8 @@ export interface ForkRequest {
   readonly names?: readonly string[];
   /** A snapshot. */
   readonly from?: string;
+  /** `KEY=value` on top of what the container has. */
+  readonly env?: readonly string[];
   /** False: they are only made. */
   readonly start?: boolean;
 }

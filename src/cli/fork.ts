@@ -1,5 +1,6 @@
 import type { ForkResponse } from "../api/wire.ts";
 import { command } from "./command.ts";
+import { readEnvironment } from "./env-file.ts";
 import { flag } from "./flag.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -10,6 +11,7 @@ export const fork = command({
   arity: [0, 1],
   flags: {
     count: flag.integer({ short: "n", help: "How many (default 1, or as many as there are names)" }),
+    env: flag.list({ short: "e", help: "Set environment variables of the copies" }),
     from: flag.string({
       help: "Fork what a snapshot holds instead; its container may be gone",
       placeholder: "snapshot",
@@ -29,7 +31,7 @@ What the copies share on disk goes with the last of them.
 
     onggi fork web --count 10
     onggi fork web --from web@before-upgrade --name web-old`,
-  async run({ client, args: [container], flags, print, warn }) {
+  async run({ client, args: [container], flags, io, print, warn }) {
     if (container === undefined && flags.from === undefined)
       throw new UsageError("onggi: 'onggi fork' needs a container, or a snapshot with --from", 1);
     const { forks } = await client.json<ForkResponse>({
@@ -38,6 +40,7 @@ What the copies share on disk goes with the last of them.
       body: {
         count: flags.count,
         from: flags.from,
+        env: flags.env.length === 0 ? undefined : readEnvironment([], flags.env, io.env),
         names: flags.name.length === 0 ? undefined : flags.name,
         start: !flags.noStart,
       },

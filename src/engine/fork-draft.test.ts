@@ -45,6 +45,16 @@ describe("draftFork", () => {
     assert.deepEqual([fork.base, fork.swap], ["fork-1", undefined]);
   });
 
+  it("has the environment it is given on top", () => {
+    const source = aRecord({ config: { image: "host", env: ["A=1", "B=2"] }, env: ["A=1", "B=2", "C=3"] });
+    const fork = draftFork(source, { name: "copy", base: "fork-1", env: ["A=9", "C", "D=4"] }, new ContainerNames());
+    assert.deepEqual(
+      fork.env.filter((entry) => !entry.startsWith("PATH=")),
+      ["A=9", "B=2", "D=4"],
+    );
+    assert.deepEqual(fork.config.env, ["A=1", "B=2", "A=9", "C", "D=4"]);
+  });
+
   it("has never run", () => {
     const { last, restartCount, stoppedByUser, wasRunning } = draft(aRecord());
     assert.deepEqual([last, restartCount, stoppedByUser, wasRunning], [neverRan, 0, false, false]);

@@ -2,6 +2,7 @@ import { OnggiError } from "../base/error.ts";
 import { hostnameIn, mountsOf, newId, shortIdLength } from "./container-draft.ts";
 import type { ContainerNames } from "./container-names.ts";
 import { type ContainerRecord, neverRan } from "./container-record.ts";
+import { mergeEnv } from "./merge-image.ts";
 import type { ContainerConfig, PortMapping } from "./model.ts";
 import { resolveMounts } from "./volume-mounts.ts";
 
@@ -37,11 +38,11 @@ export function forkNames(
 /** The record of a container like another, on a tree of its own: id, name, host name and anonymous volumes are new. */
 export function draftFork(
   source: ContainerRecord,
-  { name, base }: { readonly name: string; readonly base: string },
+  { name, base, env = [] }: { readonly name: string; readonly base: string; readonly env?: readonly string[] },
   names: ContainerNames,
 ): ContainerRecord {
   const id = newId(names);
-  const config = forkConfig(source.config, name);
+  const config = forkConfig(source.config, name, env);
   const { swap: _, resumes: __, ...kept } = source;
   return {
     ...kept,
@@ -49,6 +50,7 @@ export function draftFork(
     name,
     base,
     config,
+    env: env.length === 0 ? source.env : mergeEnv(source.env, env),
     ...resolveMounts(config, source.image.config, (key) => mountsOf(key, names)),
     hostname: hostnameIn(config.network, names) ?? id.slice(0, shortIdLength),
     createdAtMs: Date.now(),
@@ -60,8 +62,13 @@ export function draftFork(
 }
 
 /** A host port is one container's: a fork gets another, which is chosen when it starts. */
-function forkConfig({ hostname: _, ports, ...config }: ContainerConfig, name: string): ContainerConfig {
-  return { ...config, name, ...(ports === undefined ? {} : { ports: ports.map(freePort) }) };
+function forkConfig(
+  { hostname: _, ports, ...config }: ContainerConfig,
+  name: string,
+  env: readonly string[],
+): ContainerConfig {
+  const own = env.length === 0 ? {} : { env: [...(config.env ?? []), ...env] };
+  return { ...config, ...own, name, ...(ports === undefined ? {} : { ports: ports.map(freePort) }) };
 }
 
 function freePort(port: PortMapping): PortMapping {

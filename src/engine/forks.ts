@@ -52,7 +52,7 @@ export class Forks {
     try {
       const files = await this.#machineIdFiles(base);
       const drafts = forkNames(record.name, count, given, (name) => names.isTaken(name)).map((name) =>
-        draftFork(record, { name, base }, names),
+        draftFork(record, { name, base, env: options.env ?? [] }, names),
       );
       await this.#makeAll(drafts, files, options.start !== false);
       const attributes = { image: record.image.reference, forks: drafts.map(({ name }) => name).join(",") };

@@ -53,6 +53,8 @@ export interface ForkOptions {
   readonly names?: readonly string[];
   /** A snapshot to fork from instead of what the container is now. */
   readonly from?: string;
+  /** `KEY=value` on top of what the container has; `KEY` alone removes one. */
+  readonly env?: readonly string[];
   /** False: they are only made. */
   readonly start?: boolean;
 }

@@ -120,7 +120,16 @@ for (const driver of ["overlay", "vfs"]) {
       });
       await shell("jar", `echo kimchi > /content; echo ${machineId} > /etc/machine-id`);
       await shell("jar", "mkdir -p /var/lib/dbus; rm -f /var/lib/dbus/machine-id; ln -s /etc/machine-id /var/lib/dbus");
-      const { stdout, stderr, code } = await daemon.onggi(["fork", "jar", "--count", String(few), "--name", "cup"]);
+      const { stdout, stderr, code } = await daemon.onggi([
+        "fork",
+        "jar",
+        "--count",
+        String(few),
+        "--name",
+        "cup",
+        "-e",
+        "SIZE=s",
+      ]);
       assert.equal(code, 0, stderr);
       const ids = stdout.trim().split("\n");
       assert.equal(ids.length, few);
@@ -136,7 +145,7 @@ for (const driver of ["overlay", "vfs"]) {
       assert.equal(new Set([...forks, source].map(({ Config }) => Config.Hostname)).size, few + 1);
       assert.equal(new Set([machineId, ...machineIds.map((text) => text.slice(0, 32))]).size, few + 1);
       for (const text of machineIds) assert.match(text, /^([0-9a-f]{32}\n)\1$/);
-      assert.equal(await shell("cup", "cat /content; echo $GLAZE"), "kimchi\nbrown\n");
+      assert.equal(await shell("cup", "cat /content; echo $GLAZE $SIZE"), "kimchi\nbrown s\n");
       await shell("cup", "echo soy > /content");
       assert.equal(await shell("jar", "cat /content"), "kimchi\n");
       assert.equal(await shell("jar-fork-1", "cat /content"), "kimchi\n");
