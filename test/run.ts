@@ -18,6 +18,8 @@ const scratch = mkdtempSync(join(tmpdir(), "onggi-test-run-"));
 const checkTimeoutMs = 5 * 60_000;
 const unitTimeoutMs = 5 * 60_000;
 const e2eFileTimeoutMs = 5 * 60_000;
+/** Emulated, all takes five to ten times as long. */
+const insideFileTimeoutMs = 10 * 60_000;
 const labTimeoutMs = 15 * 60_000;
 
 const none: Counts = { passed: 0, failed: 0, skipped: [] };
@@ -68,20 +70,23 @@ async function lab(paths: readonly string[]): Promise<Counts> {
 /** The lab's own tests, and those of `e2e` that say something else on its kernel. */
 async function inside(paths: readonly string[]): Promise<Counts> {
   const again = testFiles(["test/e2e"], alsoInLab);
-  return oneByOne([...testFiles(["test/lab"], []), ...again].filter((file) => isNamed(file, paths)));
+  return oneByOne(
+    [...testFiles(["test/lab"], []), ...again].filter((file) => isNamed(file, paths)),
+    insideFileTimeoutMs,
+  );
 }
 
 const alsoInLab = ["test/e2e/storage-overlay.test.ts", "test/e2e/cgroup.test.ts"];
 
 /** They share the host's kernel. */
-async function oneByOne(files: readonly string[]): Promise<Counts> {
+async function oneByOne(files: readonly string[], timeoutMs = e2eFileTimeoutMs): Promise<Counts> {
   if (process.getuid?.() !== 0) {
     return { passed: 0, failed: 0, skipped: files.map((file) => `${file}: needs root`) };
   }
   let total = none;
   for (const file of files) {
     process.stdout.write(`\n${file}\n`);
-    total = sum(total, await test([file], ["--test-isolation=none"], e2eFileTimeoutMs));
+    total = sum(total, await test([file], ["--test-isolation=none"], timeoutMs));
   }
   return total;
 }

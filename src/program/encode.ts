@@ -128,6 +128,7 @@ const errnoNumbers: Readonly<Record<ErrnoName, number>> = {
   EBUSY: 16,
   EEXIST: 17,
   EXDEV: 18,
+  ENODATA: 61,
   EISDIR: 21,
   ENODEV: 19,
   ENOTDIR: 20,

@@ -29,7 +29,8 @@ export type ErrnoName =
   | "ENODEV"
   | "ESRCH"
   | "EXDEV"
-  | "EISDIR";
+  | "EISDIR"
+  | "ENODATA";
 
 /** A place in a netlink message or in the argument of an ioctl where the executor writes the number of a slot's descriptor (u32, native order). */
 export interface SlotPatch {

@@ -1,5 +1,6 @@
 import { aufsCandidate } from "./aufs/driver.ts";
 import { btrfsCandidate } from "./btrfs/driver.ts";
+import { devicemapperCandidate } from "./devicemapper/driver.ts";
 import { erofsCandidate } from "./erofs/driver.ts";
 import { overlayCandidate } from "./overlay/driver.ts";
 import type { DriverCandidate } from "./snapshotter.ts";
@@ -12,6 +13,7 @@ export const storageDrivers: readonly DriverCandidate[] = [
   btrfsCandidate,
   zfsCandidate,
   erofsCandidate,
+  devicemapperCandidate,
   vfsCandidate,
   aufsCandidate,
 ];
