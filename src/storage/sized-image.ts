@@ -34,7 +34,7 @@ const maxBytes = 1024 ** 4;
 /** Inodes that ext4 keeps for itself: 1 to 11, the root directory and lost+found among them. */
 const ownInodes = 11;
 /** Directories that a driver makes beside what the container writes, and overlay's own in `work`. */
-const driverInodes = 3;
+export const driverInodes = 3;
 const inodeBytes = 256;
 /** Of ext4 with blocks of 4 KiB: what a bitmap of one block describes, and the inodes that fill a block of their table. */
 const groupBytes = 128 * mebibyte;
@@ -119,7 +119,8 @@ export class SizedImages {
     const { bsize, blocks, bfree, bavail, files, ffree } = statfsSync(this.#place(id));
     return {
       bytes: (blocks - bfree) * bsize,
-      inodes: Math.max(0, files - ffree - ownInodes - driverInodes - this.#reserved(id)),
+      // One of its own was lost+found, which is gone.
+      inodes: Math.max(0, files - ffree - (ownInodes - 1) - driverInodes - this.#reserved(id)),
       free: { bytes: bavail * bsize, inodes: ffree },
     };
   }

@@ -14,7 +14,7 @@ import { isErrno } from "../../base/errno.ts";
 import type { Mount } from "../../program/mount.ts";
 import { command } from "../../program/quote.ts";
 import { copyTree } from "../copy-tree.ts";
-import { copyIntoImage } from "../image-copy.ts";
+import { copyIntoImage, usageBeyondCopy } from "../image-copy.ts";
 import { imageMeans, SizedImages } from "../sized-image.ts";
 import type { DriverCandidate, DriverTools, SnapshotDriver, Usage } from "../snapshotter.ts";
 import { probeBtrfs } from "./probe.ts";
@@ -144,7 +144,7 @@ export function openBtrfs(directory: string, tools: DriverTools, images: SizedIm
     writable: (id) => ({ directory: tree(id), whiteouts: "remove" }),
 
     async usage(id) {
-      if (images.has(id)) return images.usage(id);
+      if (images.has(id)) return usageBeyondCopy(images, id, tree(id));
       if (performance.now() - flushedAt > flushEveryMs) {
         await tools.perform([syncAll(directory)]);
         flushedAt = performance.now();

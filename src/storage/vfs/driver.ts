@@ -4,8 +4,9 @@ import { isErrno } from "../../base/errno.ts";
 import type { Mount } from "../../program/mount.ts";
 import { copyTree } from "../copy-tree.ts";
 import { syncFileSystem } from "../file-system.ts";
+import { copyIntoImage, usageBeyondCopy } from "../image-copy.ts";
 import { checkSize, imageMeans, SizedImages } from "../sized-image.ts";
-import type { DriverCandidate, SnapshotDriver, StorageLimit, Usage } from "../snapshotter.ts";
+import type { DriverCandidate, SnapshotDriver } from "../snapshotter.ts";
 import { treeUsage } from "../tree-usage.ts";
 
 export const vfsCandidate: DriverCandidate = {
@@ -32,13 +33,13 @@ export function openVfs(directory: string, images: SizedImages): SnapshotDriver 
       const nearest = parents[0];
       if (limit !== undefined) {
         checkSize(limit);
-        const copied = nearest === undefined ? { bytes: 0, inodes: 0 } : await treeUsage(tree(nearest));
-        await images.create(id, raised(limit, copied), { durable });
+        const below = nearest === undefined ? undefined : tree(nearest);
+        return copyIntoImage(images, id, { limit, durable, below, tree: join(place(id), "tree") });
       }
       mkdirSync(tree(id), { recursive: true, mode: 0o755 });
       if (nearest === undefined) return chmodSync(tree(id), 0o755); // mkdir's mode is subject to the umask
       await copyTree(tree(nearest), tree(id));
-      if (durable) await syncFileSystem(images.has(id) ? tree(id) : directory);
+      if (durable) await syncFileSystem(directory);
     },
 
     copy: (from, to) => copyTree(tree(from), tree(to)),
@@ -60,17 +61,9 @@ export function openVfs(directory: string, images: SizedImages): SnapshotDriver 
     },
 
     writable: (id) => ({ directory: tree(id), whiteouts: "remove" }),
-    usage: async (id) => (images.has(id) ? images.usage(id) : treeUsage(tree(id))),
+    usage: async (id) => (images.has(id) ? usageBeyondCopy(images, id, tree(id)) : treeUsage(tree(id))),
     describe: () => ({}),
     close: () => images.close(),
-  };
-}
-
-/** A limit is of what a container writes: what was copied for it comes on top. */
-function raised({ bytes, inodes }: StorageLimit, copied: Usage): StorageLimit {
-  return {
-    ...(bytes === undefined ? {} : { bytes: bytes + copied.bytes }),
-    ...(inodes === undefined ? {} : { inodes: inodes + copied.inodes }),
   };
 }
 

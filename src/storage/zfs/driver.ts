@@ -15,7 +15,7 @@ import type { Mount } from "../../program/mount.ts";
 import { command } from "../../program/quote.ts";
 import { copyTree } from "../copy-tree.ts";
 import { syncFileSystem } from "../file-system.ts";
-import { copyIntoImage } from "../image-copy.ts";
+import { copyIntoImage, usageBeyondCopy } from "../image-copy.ts";
 import { shareMounts, unshareMounts } from "../share-mounts.ts";
 import { imageMeans, SizedImages } from "../sized-image.ts";
 import type { DriverCandidate, DriverTools, SnapshotDriver } from "../snapshotter.ts";
@@ -163,7 +163,7 @@ async function openZfs(directory: string, tools: DriverTools): Promise<SnapshotD
 
     /** ZFS knows how many files a dataset shows, not how many are its own: those of its parent were noted when it was made. */
     async usage(id) {
-      if (images.has(id)) return images.usage(id);
+      if (images.has(id)) return usageBeyondCopy(images, id, tree(id));
       if (performance.now() - flushedAt > flushEveryMs) {
         await syncFileSystem(tree(id));
         flushedAt = performance.now();
