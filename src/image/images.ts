@@ -209,7 +209,8 @@ export class Images {
       const info = this.#info(image);
       const names = this.#parts.store.references(image.id);
       const isNameless = names.every(({ digest }) => digest !== undefined);
-      if (info.containers > 0 || !(options.all || isNameless) || options.accept?.(info) === false) continue;
+      const isUsed = this.#options.usedBy(image.id).length > 0;
+      if (isUsed || !(options.all || isNameless) || options.accept?.(info) === false) continue;
       await this.#parts.store.setReferences(new Map(names.map((name) => [fullReference(name), undefined])));
       removed.push(...names.map((name) => ({ untagged: familiarReference(name) })));
       const gone = await deleteImage(this.#parts, image);

@@ -199,6 +199,8 @@ for (const driver of ["overlay", "vfs"]) {
       await remove("gone");
       assert.match(await onggi("snapshot", "ls"), /last +gone/);
       assert.match(await refused("rmi", "host"), /snapshot gone@last is using its referenced image/);
+      await onggi("image", "prune", "-a", "-f");
+      assert.match(await onggi("images"), /^host +latest/m);
       await onggi("fork", "--from", "gone@last", "--name", "again");
       assert.equal(await shell("again", "cat /content"), "kept\n");
       assert.match(await refused("snapshot", "rm", "gone@last"), /is in use: container again stands on it/);
