@@ -36,6 +36,7 @@ export async function copyIntoImage(
   if (below === undefined)
     chmodSync(tree, 0o755); // mkdir's mode is subject to the umask
   else await copyTree(below, tree);
+  writeFileSync(copiedFile(tree), "", { mode: 0o600 }); // Counts, too.
   writeFileSync(copiedFile(tree), JSON.stringify(images.usage(id)), { mode: 0o600 });
   if (durable) await syncFileSystem(tree);
 }
