@@ -134,7 +134,10 @@ export class Container {
 }
 
 /** What of a container's info doesn't come from the container itself. */
-export type InfoExtras = Pick<ContainerInfo, "storageDriver" | "storageData" | "storage" | "logPath" | "paths" | "mounts">;
+export type InfoExtras = Pick<
+  ContainerInfo,
+  "storageDriver" | "storageData" | "storage" | "logPath" | "paths" | "mounts"
+>;
 
 export function infoOf(container: Container, extras: InfoExtras): ContainerInfo {
   const { record, run } = container;
