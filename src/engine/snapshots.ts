@@ -4,11 +4,10 @@ import { join } from "node:path";
 import { isOnggiError, OnggiError } from "../base/error.ts";
 import { Journal } from "../base/journal.ts";
 import type { Container } from "./container.ts";
-import type { ContainerNames } from "./container-names.ts";
 import { baseOf, type ContainerRecord } from "./container-record.ts";
 import type { SnapshotsFace } from "./engine.ts";
 import type { Events } from "./events.ts";
-import type { Rootfs } from "./rootfs.ts";
+import { readStorageTree, type StorageTreeParts } from "./read-storage-tree.ts";
 import type { ContainerSnapshot, SnapshotCreation, SnapshotOptions, StorageTreeNode } from "./snapshot-model.ts";
 import {
   checkSnapshotName,
@@ -18,23 +17,15 @@ import {
   type SnapshotRecord,
   treeOf,
 } from "./snapshot-record.ts";
-import type { SnapshotTrees } from "./snapshot-trees.ts";
-import { buildStorageTree } from "./storage-tree.ts";
 
-export interface SnapshotsParts {
+export interface SnapshotsParts extends StorageTreeParts {
   /** The engine's data root. */
   readonly root: string;
   /** False where there may be containers that nobody knows: then no tree is removed that one of them could stand on. */
   readonly isWhole: boolean;
-  readonly trees: SnapshotTrees;
-  readonly rootfs: Rootfs;
-  readonly names: ContainerNames;
   readonly events: Events;
   /** Has a container stand still until the returned function is called. */
   still(container: Container): Promise<() => Promise<void>>;
-  images(): Promise<
-    readonly { readonly id: string; readonly references: readonly string[]; readonly sizeBytes: number }[]
-  >;
   /** What stood on an image is gone: so may be the image's layers. */
   afterRemove(record: ContainerRecord): void;
 }
@@ -170,30 +161,14 @@ export class Snapshots implements SnapshotsFace {
     this.#parts.afterRemove(record.container);
   }
 
-  async tree(): Promise<readonly StorageTreeNode[]> {
-    const { trees, rootfs, names, images } = this.#parts;
-    const snapshots = [...this.#records.values()].map(async (record) => ({
+  tree(): Promise<readonly StorageTreeNode[]> {
+    const snapshots = [...this.#records.values()].map((record) => ({
       id: record.id,
       name: this.#reference(record),
       tree: treeOf(record),
       imageId: record.container.image.id,
-      sizeBytes: await trees.bytes(treeOf(record)),
     }));
-    const containers = [...names.all].map(async ({ id, record, status }) => ({
-      id,
-      name: record.name,
-      status,
-      base: baseOf(record),
-      imageId: record.image.id,
-      sizeBytes: (await rootfs.size(record).catch(() => ({ writableBytes: 0 }))).writableBytes,
-    }));
-    return buildStorageTree({
-      images: await images(),
-      snapshots: await Promise.all(snapshots),
-      containers: await Promise.all(containers),
-      parentOf: (tree) => (trees.has(tree) ? trees.parentOf(tree) : undefined),
-      bytesOf: await this.#sizesOfBases(),
-    });
+    return readStorageTree(this.#parts, snapshots);
   }
 
   /**
@@ -309,21 +284,6 @@ export class Snapshots implements SnapshotsFace {
       if (isOnggiError(error, "not_found")) return undefined;
       throw error;
     }
-  }
-
-  /** Of trees that have no record: what forks stand on. */
-  async #sizesOfBases(): Promise<(tree: string) => number> {
-    const { trees, names } = this.#parts;
-    const sizes = new Map<string, number>();
-    const starts = [
-      ...[...names.all].map(({ record }) => baseOf(record)),
-      ...[...this.#records.values()].map((record) => treeOf(record)),
-    ];
-    for (const start of starts) {
-      for (let tree = start; tree !== undefined && trees.has(tree) && !sizes.has(tree); tree = trees.parentOf(tree))
-        sizes.set(tree, await trees.bytes(tree));
-    }
-    return (tree) => sizes.get(tree) ?? 0;
   }
 }
 
