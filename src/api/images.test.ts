@@ -109,6 +109,16 @@ describe("images", () => {
     assert.deepEqual(pruned.ImagesDeleted, [{ Deleted: anImage().id }]);
   });
 
+  it("are loaded from a file that is named instead of sent", async () => {
+    await using api = await serveFake();
+    const file = { path: "/tmp/a.tar", device: "66", inode: "18446744073709551615" };
+    const { text } = await api.call("POST /onggi/v1/images/load", file);
+    assert.deepEqual(linesOf(text), [{ status: "", stream: "Loaded image: host:latest\n" }]);
+    assert.equal(api.engine.images.loadedFile, "/tmp/a.tar");
+    const refused = await api.call("POST /onggi/v1/images/load", { ...file, inode: "-1" });
+    assert.equal(refused.status, 400);
+  });
+
   it("are made of the host's own programs", async () => {
     await using api = await serveFake();
     const { text } = await api.call("POST /onggi/v1/images/from-host", { reference: "mine", programs: ["sh", "ls"] });

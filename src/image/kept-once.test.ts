@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
@@ -156,6 +156,36 @@ describe("layers of a data root that kept blobs", () => {
     const third = await open(sink);
     assert.deepEqual([third.repairs, blobs().length], [[], 2]);
     assert.ok(Buffer.concat(await Array.fromAsync(third.save(["app:1"]))).includes(layers[0] ?? ""));
+  });
+});
+
+describe("an archive in a file", () => {
+  it("is read where it lies, unless it isn't the file that was meant", async () => {
+    const images = await open(new TreeSink(scratch));
+    const path = join(scratch, "archive.tar");
+    const layer = tar([["a", "b"]]);
+    const config = JSON.stringify({ os: "linux", rootfs: { type: "layers", diff_ids: [digestOf(layer)] } });
+    const manifest = JSON.stringify([{ Config: "c.json", RepoTags: ["file:1"], Layers: ["l.tar"] }]);
+    const archive = tar([
+      ["l.tar", layer],
+      ["c.json", config],
+      ["manifest.json", manifest],
+    ]);
+    for (const bytes of [archive, gzipSync(archive)]) {
+      writeFileSync(path, bytes);
+      await Array.fromAsync(images.load({ path }));
+      assert.equal((await images.get("file:1")).layers.length, 1);
+      await images.remove("file:1");
+    }
+    const { dev, ino } = statSync(path, { bigint: true });
+    const load = (given: Parameters<Images["load"]>[0]) => Array.fromAsync(images.load(given));
+    await load({ path, identity: { device: dev, inode: ino } });
+    await assert.rejects(load({ path, identity: { device: dev, inode: ino + 1n } }), {
+      code: "not_found",
+      message: /another file/,
+    });
+    await assert.rejects(load({ path: join(scratch, "none") }), { code: "not_found", message: /can't be opened/ });
+    await assert.rejects(load({ path: scratch }), { code: "invalid", message: /is no file/ });
   });
 });
 
