@@ -48,6 +48,8 @@ const first: ContainerRecord = {
 };
 
 let scratch: string;
+/** Of the engine that was opened last. */
+let close = async () => {};
 
 /** Trees are folders with one file; a clone begins with its parent's. */
 function fakeDriver(root: string): SnapshotDriver {
@@ -73,6 +75,7 @@ function fakeDriver(root: string): SnapshotDriver {
 
 /** An engine as far as rollbacks need one, on disks that outlive it. It dies at a step: before it, or right after. */
 async function openEngine(root: string, disk: Map<string, ContainerRecord>, diesAt = Number.POSITIVE_INFINITY) {
+  await close();
   let steps = 0;
   const step = () => {
     if (steps++ >= diesAt) throw new Error("killed");
@@ -133,6 +136,10 @@ async function openEngine(root: string, disk: Map<string, ContainerRecord>, dies
   const { records, repairs } = await rollbacks.recover([...disk.values()]);
   for (const record of records) names.add(new Container(record));
   await kept.sweep();
+  close = async () => {
+    kept.close();
+    await keeper.close();
+  };
   return { keeper, snapshots: kept, rollbacks, repairs, page: () => keeper.mounts(id)[0]?.source ?? "" };
 }
 
@@ -141,18 +148,16 @@ async function prepared(name: string): Promise<{ readonly root: string; readonly
   const root = join(scratch, name);
   mkdirSync(join(root, "trees"), { recursive: true });
   const disk = new Map<string, ContainerRecord>();
-  const { keeper, snapshots, page } = await openEngine(root, disk);
+  const { keeper, page } = await openEngine(root, disk);
   await keeper.prepare("unpack");
   writeFileSync(join(keeper.writable("unpack").directory, "page"), "image");
   await keeper.commit("unpack", "sha256:layer");
   await keeper.prepare(id, "sha256:layer", { remembered: true });
   disk.set(id, first);
-  await snapshots.close();
   const again = await openEngine(root, disk);
   writeFileSync(page(), "old");
   await again.snapshots.create("diary", { name: "old" });
   writeFileSync(page(), "new");
-  again.snapshots.close();
   return { root, disk };
 }
 
@@ -160,7 +165,8 @@ before(() => {
   scratch = mkdtempSync(join(tmpdir(), "onggi-rollbacks-"));
 });
 
-after(() => {
+after(async () => {
+  await close();
   rmSync(scratch, { recursive: true });
 });
 
@@ -175,7 +181,6 @@ describe("a rollback", () => {
           () => true,
           () => false,
         );
-        engine.snapshots.close();
 
         const { keeper, snapshots, page } = await openEngine(root, disk);
         const content = readFileSync(page(), "utf8");
