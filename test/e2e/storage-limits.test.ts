@@ -208,9 +208,35 @@ for (const driver of ["overlay", "erofs", "vfs"]) {
       assert.match((await daemon.onggi(["exec", "busy", "cat", "/kept"])).stdout, /kept/);
       const { stdout } = await daemon.onggi(["start", "-a", "idle"]);
       assert.match(stdout, /No space left on device/);
-      await daemon.onggi(["rm", "-f", "idle", "busy"]);
+      // The one that runs has a monitor in the namespace of the spawner before, which saw the other's mount.
+      await daemon.onggi(["rm", "idle"]);
+      await noLoops(1);
+      await daemon.onggi(["rm", "-f", "busy"]);
       await noLoops();
       assert.deepEqual(leaks(before, daemon.inventory(), ["mounts", "cgroups"]), []);
+    });
+
+    it("keeps no mount on the host while no daemon runs, and mounts again what is needed", async () => {
+      const limit = ["--storage-opt", "size=32M"];
+      const write = "echo kept > /kept; while true; do echo more >> /more; sleep 0.05; done";
+      await daemon.onggi(["run", "-d", "--name", "busy", ...limit, "host", "sh", "-c", write]);
+      await daemon.onggi(["run", "--name", "idle", ...limit, "host", "sh", "-c", "echo kept > /kept"]);
+      await daemon.stop();
+      assert.doesNotMatch(readFileSync("/proc/self/mountinfo", "utf8"), new RegExp(scratch));
+      await noLoops(1);
+      daemon = await startDaemon({ ...places, args });
+      assert.equal(loopsBelow(scratch).length, 2, "the container that runs and the engine share a loop device");
+      assert.match((await daemon.onggi(["exec", "busy", "cat", "/kept"])).stdout, /kept/);
+      assert.match((await daemon.onggi(["cp", "idle:/kept", "-"])).stdout, /kept/);
+      await daemon.onggi(["rm", "-f", "busy", "idle"]);
+      await noLoops();
+    });
+
+    it("makes many at once", async () => {
+      const limit = ["--storage-opt", "size=16M"];
+      const runs = Array.from({ length: 6 }, () => daemon.onggi(["run", "--rm", ...limit, "host", "df", "/"]));
+      for (const { code, stderr } of await Promise.all(runs)) assert.equal(code, 0, stderr);
+      await noLoops();
     });
 
     it("leaves nothing of a create that was cut off anywhere", async () => {
