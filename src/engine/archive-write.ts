@@ -57,7 +57,7 @@ class ArchiveWriter {
     const small = group.filter((item) => isSmallFile(item));
     const contents = await readFiles(
       this.#worker,
-      small.map(({ path }) => ({ path, maxBytes: smallBytes })),
+      small.map(({ path, entry }) => ({ path, maxBytes: entry.size })),
     );
     const contentOf = new Map(small.map((item, index) => [item, contents[index] ?? "ENOENT"]));
     for (const item of group) {

@@ -1,6 +1,7 @@
 import { textOf } from "../base/byte-text.ts";
 import { OnggiError } from "../base/error.ts";
 import type { Worker } from "../executor/executor.ts";
+import { StepFailure } from "../executor/step-failure.ts";
 import { readEntry, readFiles, scanTree, type TreeEntry } from "../executor/tree-reader.ts";
 import { parsePlatform, platformOf } from "../oci/platform.ts";
 import type { SpecMount } from "../oci/runtime-spec.ts";
@@ -220,15 +221,13 @@ export class Files implements FilesFace {
 
   /** `all`: with volumes and all that is mounted; `own`: the container's own tree alone. */
   async #enter(container: Container, what: "all" | "own"): Promise<Opened<Worker>> {
-    const running = runOf(container);
-    if (running !== undefined) {
-      const enter = what === "all" ? enterContainer : enterRootfs;
-      const worker = await enter(this.#parts, running);
-      return { value: worker, close: () => worker.close() };
-    }
+    const entered = await this.#enterRunning(container, what);
+    if (entered !== undefined) return entered;
     // Nobody may start or remove it meanwhile: its tree would be mounted twice, or go.
     const turn = await opened<void>((use) => container.changes.run(() => use()));
     try {
+      // Its tree stays mounted until all of the run is over.
+      await container.run?.finished;
       if (runOf(container) !== undefined || container.phase === "removing") {
         throw new OnggiError("conflict", `container ${container.id} was being started or removed`, {
           hint: "Try again.",
@@ -255,6 +254,19 @@ export class Files implements FilesFace {
       }
     } catch (error) {
       await turn.close();
+      throw error;
+    }
+  }
+
+  /** Undefined for a container that doesn't run, or ends just now. */
+  async #enterRunning(container: Container, what: "all" | "own"): Promise<Opened<Worker> | undefined> {
+    const running = runOf(container);
+    if (running === undefined) return undefined;
+    try {
+      const worker = await (what === "all" ? enterContainer : enterRootfs)(this.#parts, running);
+      return { value: worker, close: () => worker.close() };
+    } catch (error) {
+      if (error instanceof StepFailure && error.errno === "ESRCH") return undefined;
       throw error;
     }
   }

@@ -1,7 +1,6 @@
-import { isOnggiError, OnggiError } from "../base/error.ts";
 import type { Executor, Worker } from "../executor/executor.ts";
 import type { SpecMount } from "../oci/runtime-spec.ts";
-import { CLONE_NEWNS, MOUNT_ATTR_NODEV, MS_PRIVATE, MS_REC } from "../program/kernel.ts";
+import { CLONE_NEWNS, MNT_DETACH, MOUNT_ATTR_NODEV, MS_PRIVATE, MS_REC } from "../program/kernel.ts";
 import type { Mount } from "../program/mount.ts";
 import type { Op } from "../program/op.ts";
 import type { HostFacts } from "../runtime/compile/host-facts.ts";
@@ -21,13 +20,19 @@ export interface Inhabitant {
   readonly startTime: bigint;
 }
 
+/** The kernel's own file systems: no files to copy, and one of them is as large as all addresses. */
+const kernelFolders = ["/proc", "/sys", "/dev"];
+
 /**
- * A worker inside a container that runs: it sees what the container's processes see, volumes and all.
+ * A worker inside a container that runs: it sees what the container's processes see, volumes and all, but for what the kernel shows there.
  *
  * Its mount namespace is a copy of its own: no device can be opened there, and no path leads out of the root, whatever the container does.
  */
 export function enterContainer({ executor, facts }: PlaceParts, process: Inhabitant): Promise<Worker> {
-  return executor.work([...inOwnCopy(process), ...noDevices(facts), { op: "jail" }]);
+  const without = kernelFolders.map((target): Op => {
+    return { op: "umount", target, flags: MNT_DETACH, ignore: ["EINVAL", "ENOENT", "ENOTDIR"] };
+  });
+  return executor.work([...inOwnCopy(process), ...without, ...noDevices(facts), { op: "jail" }]);
 }
 
 /** A worker in the root file system of a container that runs, without what is mounted on it. */
@@ -93,12 +98,4 @@ function specOf(mounts: readonly SpecMount[]): Parameters<typeof compileMounts>[
     process: { args: [], env: [], cwd: "/", user: { uid: 0, gid: 0 } },
     linux: { namespaces: [] },
   };
-}
-
-/** The message for a container whose process is gone just when it was to be entered. */
-export function asGone(error: unknown, key: string): unknown {
-  if (!isOnggiError(error, "step_failed")) return error;
-  const isGone = "errno" in error && error.errno === "ESRCH";
-  if (!isGone) return error;
-  return new OnggiError("conflict", `container ${key} ended just now`, { hint: "Try again.", cause: error });
 }

@@ -236,6 +236,18 @@ describe("files of containers", () => {
     });
   });
 
+  it("are those of the container alone: nothing of what the kernel shows in it", async () => {
+    await withContainer(["--privileged", "--tmpfs", "/tmp"], async (container) => {
+      await inside(container, "echo > /tmp/seen");
+      await onggi.output(["cp", `${container}:/`, join(scratch, "all")]);
+      const found = sh("find all/proc all/sys all/dev all/tmp all/usr/bin/bash -mindepth 0 | sort");
+      assert.deepEqual(
+        found.split("\n").filter((line) => !/all\/(proc|sys|dev)$/.test(line)),
+        ["all/tmp", "all/tmp/seen", "all/usr/bin/bash", ""],
+      );
+    });
+  });
+
   it("can't be written where the container can't", async () => {
     writeFileSync(join(scratch, "one"), "one");
     const flags = ["--read-only", "-v", "/rw", "-v", `${scratch}:/ro:ro`, "--tmpfs", "/tmp"];
