@@ -9,10 +9,10 @@ import { zfsCandidate } from "./zfs/driver.ts";
 
 /** All drivers, the best first: the first that is usable is taken where none is named. */
 export const storageDrivers: readonly DriverCandidate[] = [
+  erofsCandidate,
   overlayCandidate,
   btrfsCandidate,
   zfsCandidate,
-  erofsCandidate,
   devicemapperCandidate,
   vfsCandidate,
   aufsCandidate,

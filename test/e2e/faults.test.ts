@@ -180,7 +180,7 @@ describe("a full disk", () => {
   });
 
   it("ends a load with a clear word, and what it brought is gone", { timeout }, async () => {
-    const files = { program: "#!/bin/sh\n", big: randomBytes(40 * 2 ** 20) };
+    const files = { program: "#!/bin/sh\n", big: randomBytes(64 * 2 ** 20) };
     const archive = oddArchive(ownFolder(), { reference: "big:1", files });
     const atFirst = full.inventory();
     const { code, stderr } = await full.onggi(["load", "-i", archive]);
