@@ -58,7 +58,7 @@ export interface EngineOptions {
   readonly bridge?: string;
   /** CIDR of the bridge. Default: the first private one that no route of the host uses. */
   readonly subnet?: string;
-  /** `overlay` or `vfs`. Default: the first that can work here. */
+  /** `erofs`, `overlay`, `btrfs`, `zfs`, `vfs` … Default: the first that can work here. */
   readonly storageDriver?: string;
   /** What storage drivers are to know: `zfs.fsname`, the dataset to use. */
   readonly storageOptions?: Readonly<Record<string, string>>;
