@@ -3,7 +3,7 @@ import { messageOf } from "../base/error.ts";
 import { type Digest, shortId } from "../oci/digest.ts";
 import { familiarReference } from "../oci/reference.ts";
 import type { StoredImage } from "./image-store.ts";
-import { layersOf } from "./layers.ts";
+import { layersOf } from "./layer-source.ts";
 import { deleteUnused, type ImageParts } from "./register.ts";
 
 /** Something about images that isn't as it should be. */

@@ -15,7 +15,8 @@ import { type ImageInfo, type ImageUser, imageInfo, type Progress } from "./imag
 import { ImageStore, type StoredImage } from "./image-store.ts";
 import { LayerRecords } from "./layer-records.ts";
 import type { LayerSink } from "./layer-sink.ts";
-import { Layers, layersOf } from "./layers.ts";
+import { layersOf } from "./layer-source.ts";
+import { Layers } from "./layers.ts";
 import { loadArchive } from "./load.ts";
 import { isLoopback } from "./loopback.ts";
 import { copyLayers, type LayerTarget, unpackTree } from "./migrate.ts";

@@ -3,10 +3,10 @@ import { closeSync, createReadStream, openSync, readSync, rmSync, writeSync } fr
 import { isOnggiError, OnggiError } from "../base/error.ts";
 import type { Op } from "../program/op.ts";
 import { asBuffer, type Compression, decompress } from "./decompress.ts";
+import { type IndexedEntry, Members } from "./layer-members.ts";
 import { LayerOps } from "./layer-ops.ts";
 import type { WhiteoutStyle } from "./layer-sink.ts";
-import type { TarEntry } from "./tar-entry.ts";
-import { TarReader, type TarVisitor } from "./tar-reader.ts";
+import { TarReader } from "./tar-reader.ts";
 import { TarRecorder } from "./tar-record.ts";
 import { checkUnfolding, type UnpackLimits } from "./unpack-limits.ts";
 
@@ -32,13 +32,6 @@ export interface LayerJob {
   /** Where a record of the tar goes. */
   readonly recordPath?: string;
   readonly limits: UnpackLimits;
-}
-
-/** A member with the places of its content; attributes are left out where there are none, since it goes to another thread. */
-export interface IndexedEntry extends Omit<TarEntry, "xattrs"> {
-  readonly xattrs?: TarEntry["xattrs"];
-  /** Offset in the file, offset in the tar, length: three numbers a piece. */
-  readonly extents: readonly number[];
 }
 
 export interface LayerBatch {
@@ -235,71 +228,6 @@ class LayerWork {
     } finally {
       recorder.close();
     }
-  }
-}
-
-/** Passes on what a reader tells, and keeps members with the places of their content where those are wanted. */
-class Members implements TarVisitor {
-  readonly #ops: LayerOps;
-  readonly #keeps: boolean;
-  readonly #recorder: TarRecorder | undefined;
-  readonly #gone: ReadonlySet<number>;
-  #entries: IndexedEntry[] = [];
-  #current: TarEntry | undefined;
-  #extents: number[] = [];
-  #offset = 0;
-
-  constructor(ops: LayerOps, keeps: boolean, recorder: TarRecorder | undefined, gone: ReadonlySet<number> = new Set()) {
-    this.#ops = ops;
-    this.#keeps = keeps;
-    this.#recorder = recorder;
-    this.#gone = gone;
-  }
-
-  get waiting(): number {
-    return this.#entries.length;
-  }
-
-  /** Hands out the members that are whole. */
-  take(): readonly IndexedEntry[] {
-    const entries = this.#entries;
-    this.#entries = [];
-    return entries;
-  }
-
-  entry(entry: TarEntry): void {
-    this.#ops.entry(entry);
-    this.#extents = [];
-    this.#offset = 0;
-    if (this.#keeps) this.#current = entry;
-  }
-
-  data(bytes: Buffer, hole: number, at: number): void {
-    this.#ops.data(bytes, hole, at);
-    if (at < 0) return;
-    const file = this.#ops.file;
-    if (this.#recorder !== undefined && file !== undefined && !this.#gone.has(file.ordinal)) {
-      this.#recorder.content(at, bytes.length, file.path, file.offset - bytes.length);
-    }
-    if (this.#keeps) this.#extent(bytes.length, hole, at);
-  }
-
-  end(): void {
-    this.#ops.end();
-    if (this.#current === undefined) return;
-    const { xattrs, ...plain } = this.#current;
-    this.#entries.push({ ...plain, ...(xattrs.size === 0 ? {} : { xattrs }), extents: this.#extents });
-    this.#current = undefined;
-  }
-
-  #extent(length: number, hole: number, at: number): void {
-    const extents = this.#extents;
-    const last = extents.length - 3;
-    this.#offset += hole;
-    if (hole === 0 && last >= 0 && (extents[last + 1] ?? 0) + (extents[last + 2] ?? 0) === at) {
-      extents[last + 2] = (extents[last + 2] ?? 0) + length;
-    } else extents.push(this.#offset, at, length);
-    this.#offset += length;
   }
 }
 

@@ -1,40 +1,25 @@
 import { createHash } from "node:crypto";
-import { closeSync, createReadStream, fstatSync, openSync, readSync, rmSync, writeFileSync } from "node:fs";
+import { createReadStream } from "node:fs";
 import { isErrno } from "../base/errno.ts";
 import { isOnggiError, OnggiError } from "../base/error.ts";
-import type { ChainId, DiffId, Digest } from "../oci/digest.ts";
+import type { ChainId, Digest } from "../oci/digest.ts";
 import type { ContentStore } from "./content-store.ts";
-import { decompress, detectCompression } from "./decompress.ts";
-import type { LayerRecord, StoredImage } from "./image-store.ts";
-import type { FileRange, IndexedEntry, LayerBatch, LayerFacts, LayerJob } from "./layer-job.ts";
+import { decompress } from "./decompress.ts";
+import type { LayerRecord } from "./image-store.ts";
+import type { FileRange } from "./layer-job.ts";
+import { LayerReading, type ReadingOptions } from "./layer-reading.ts";
 import type { LayerRecords } from "./layer-records.ts";
-import type { LayerSink, LayerTarEntry, LayerWorker } from "./layer-sink.ts";
+import type { LayerSink } from "./layer-sink.ts";
+import type { LayerSource, LayerToUnpack } from "./layer-source.ts";
 import { LayerThreads } from "./layer-threads.ts";
+import { OpenFile } from "./open-file.ts";
 import { rebuildTar } from "./tar-record.ts";
 import { TreeFiles } from "./tree-files.ts";
 import type { UnpackLimits } from "./unpack-limits.ts";
 
-/** One layer of an image. */
-export interface LayerToUnpack {
-  readonly chainId: ChainId;
-  readonly parent: ChainId | undefined;
-  readonly diffId: DiffId;
-  readonly blob: Pick<LayerRecord, "digest" | "size">;
-}
-
-/** Where a layer's stored bytes lie. */
-export interface LayerSource extends FileRange {
-  /** Whether the bytes were compared with the digest of the blob. */
-  readonly isVerified: boolean;
-}
-
-export interface EnsureOptions {
+export interface EnsureOptions extends ReadingOptions {
   /** Asked for only if the layer isn't there. Default: the blob in the store. */
   readonly source?: () => Promise<LayerSource>;
-  /** Resolves when the layer below is there. */
-  readonly below?: Promise<unknown>;
-  readonly onProgress?: (storedBytes: number) => void;
-  readonly signal?: AbortSignal | undefined;
 }
 
 export interface LayersOptions {
@@ -202,7 +187,12 @@ export class Layers {
     const source = await (options.source ?? (() => this.#blobSource(layer)))();
     // By its descriptor it stays the same file whatever happens to the name, and the worker sees it whatever it has mounted.
     using file = new OpenFile(source.path);
-    const work = new LayerReading(this.#options, this.#threads, layer, { ...source, path: file.path }, options);
+    const work = new LayerReading(
+      { ...this.#options, threads: this.#threads },
+      layer,
+      { ...source, path: file.path },
+      options,
+    );
     const made = what === "all" ? await work.unpack() : await work.inspect();
     // The store's own files nobody else writes to; a driver that keeps one makes another name for it, which changes its ctime.
     if (!source.isVerified) file.checkUnchanged();
@@ -235,184 +225,6 @@ export class Layers {
   }
 }
 
-/** One layer on its way from its source to the storage. */
-class LayerReading {
-  readonly #options: LayersOptions;
-  readonly #threads: LayerThreads;
-  readonly #layer: LayerToUnpack;
-  readonly #source: LayerSource;
-  readonly #how: EnsureOptions;
-  readonly #temporary: string[] = [];
-
-  constructor(
-    options: LayersOptions,
-    threads: LayerThreads,
-    layer: LayerToUnpack,
-    source: LayerSource,
-    how: EnsureOptions,
-  ) {
-    this.#options = options;
-    this.#threads = threads;
-    this.#layer = layer;
-    this.#source = source;
-    this.#how = how;
-  }
-
-  async unpack(): Promise<{ readonly facts: LayerFacts; readonly recordPath: string | undefined }> {
-    try {
-      return this.#options.sink.importTar === undefined ? await this.#unpackTree() : await this.#importTar();
-    } finally {
-      for (const path of this.#temporary) rmSync(path, { force: true });
-    }
-  }
-
-  /** Of a layer that is there already: checks the source and records its tar. */
-  async inspect(): Promise<{ readonly facts: LayerFacts; readonly recordPath: string | undefined }> {
-    const recordPath = this.#recordPath();
-    const job = this.#job({ want: "nothing", recordPath, plainPath: undefined });
-    const plainPath = job.compression === "none" ? undefined : this.#temporaryFile();
-    try {
-      const facts = await this.#run({ ...job, ...(plainPath === undefined ? {} : { plainPath }) }, async () => {});
-      return { facts, recordPath };
-    } finally {
-      for (const path of this.#temporary) rmSync(path, { force: true });
-    }
-  }
-
-  async #unpackTree(): Promise<{ readonly facts: LayerFacts; readonly recordPath: string | undefined }> {
-    const { sink } = this.#options;
-    const { chainId, parent } = this.#layer;
-    const recordPath = this.#options.sink.tree === undefined ? undefined : this.#options.records.temporaryPath(chainId);
-    const plainPath = compressionOf(this.#source) === "none" ? undefined : this.#temporaryFile();
-    const job = this.#job({ want: "ops", recordPath, plainPath });
-    let facts: LayerFacts | undefined;
-    const apply = async (worker: LayerWorker) => {
-      facts = await this.#run(job, async ({ ops = [] }) => void (await worker.run(ops)));
-      return facts;
-    };
-    const below = this.#how.below ?? Promise.resolve();
-    try {
-      const tarPath = plainPath ?? this.#source.path;
-      await sink.layer(chainId, parent, apply, { tarPath, below });
-    } catch (error) {
-      if (recordPath !== undefined) rmSync(recordPath, { force: true });
-      throw error;
-    }
-    if (facts === undefined) throw new OnggiError("internal", "the storage made a layer without its files");
-    return { facts, recordPath };
-  }
-
-  async #importTar(): Promise<{ readonly facts: LayerFacts; readonly recordPath: undefined }> {
-    const { chainId, parent, diffId } = this.#layer;
-    // A blob in the store is such a file already.
-    const isFile = this.#source.isVerified && compressionOf(this.#source) === "none";
-    const plainPath = isFile ? undefined : this.#temporaryFile();
-    const entries: IndexedEntry[] = [];
-    const facts = await this.#run(this.#job({ want: "entries", recordPath: undefined, plainPath }), async (batch) => {
-      for (const entry of batch.entries ?? []) entries.push(entry);
-    });
-    await this.#how.below;
-    const path = plainPath ?? this.#options.content.path(this.#layer.blob.digest);
-    await this.#options.sink.importTar?.(chainId, parent, {
-      path,
-      bytes: facts.plainBytes,
-      digest: diffId,
-      entries: () => membersOf(entries),
-    });
-    return { facts, recordPath: undefined };
-  }
-
-  /** Where the record goes of a layer whose files can be read again. */
-  #recordPath(): string | undefined {
-    const { chainId } = this.#layer;
-    const { sink, records } = this.#options;
-    return sink.tree?.(chainId) === undefined ? undefined : records.temporaryPath(chainId);
-  }
-
-  #job({ want, recordPath, plainPath }: Wanted): LayerJob {
-    const { path, offset, bytes, isVerified } = this.#source;
-    const { sink, limits } = this.#options;
-    return {
-      source: { path, offset, bytes },
-      compression: compressionOf(this.#source),
-      diffId: this.#layer.diffId,
-      want,
-      whiteouts: sink.importTar === undefined ? sink.whiteouts : "overlay",
-      limits,
-      ...(plainPath === undefined ? {} : { plainPath }),
-      ...(isVerified ? {} : { storedDigest: this.#layer.blob.digest }),
-      ...(recordPath === undefined ? {} : { recordPath }),
-    };
-  }
-
-  #run(job: LayerJob, take: (batch: LayerBatch) => Promise<void>): Promise<LayerFacts> {
-    const { onProgress, signal } = this.#how;
-    const told = async (batch: LayerBatch) => {
-      onProgress?.(batch.storedBytes);
-      await take(batch);
-    };
-    return this.#threads.run(job, told, signal);
-  }
-
-  #temporaryFile(): string {
-    const path = this.#options.content.temporaryPath();
-    writeFileSync(path, "", { flag: "wx", mode: 0o600 });
-    this.#temporary.push(path);
-    return path;
-  }
-}
-
-interface Wanted {
-  readonly want: LayerJob["want"];
-  readonly recordPath: string | undefined;
-  readonly plainPath: string | undefined;
-}
-
-/** A file that is held open, under a name by which every process of the host opens this very file. */
-class OpenFile implements Disposable {
-  readonly path: string;
-  readonly #fd: number;
-  readonly #changedNs: bigint;
-
-  constructor(path: string) {
-    this.#fd = openSync(path, "r");
-    this.path = `/proc/${process.pid}/fd/${this.#fd}`;
-    this.#changedNs = fstatSync(this.#fd, { bigint: true }).ctimeNs;
-  }
-
-  /** What was hashed is what was unpacked only if nobody wrote to it meanwhile. */
-  checkUnchanged(): void {
-    if (fstatSync(this.#fd, { bigint: true }).ctimeNs === this.#changedNs) return;
-    throw new OnggiError("corrupt", "the archive was changed while it was read", { hint: "Load it again." });
-  }
-
-  [Symbol.dispose](): void {
-    closeSync(this.#fd);
-  }
-}
-
-/** An image's layers, the lowest first. */
-export function layersOf({
-  chainIds,
-  config,
-  layers,
-}: Pick<StoredImage, "chainIds" | "config" | "layers">): LayerToUnpack[] {
-  return config.rootfs.diff_ids.flatMap((diffId, index) => {
-    const [chainId, blob] = [chainIds[index], layers[index]];
-    return chainId === undefined || blob === undefined ? [] : [{ chainId, parent: chainIds[index - 1], diffId, blob }];
-  });
-}
-
-function compressionOf({ path, offset, bytes }: FileRange): LayerJob["compression"] {
-  const start = Buffer.alloc(6);
-  const fd = openSync(path, "r");
-  try {
-    return detectCompression(start.subarray(0, readSync(fd, start, 0, Math.min(6, bytes), offset)));
-  } finally {
-    closeSync(fd);
-  }
-}
-
 function rangeOf({ offset, bytes }: FileRange): {
   readonly start: number;
   readonly end: number;
@@ -420,19 +232,6 @@ function rangeOf({ offset, bytes }: FileRange): {
 } {
   return { start: offset, end: offset + bytes - 1, highWaterMark: 1 << 20 };
 }
-
-function* membersOf(entries: readonly IndexedEntry[]): Iterable<LayerTarEntry> {
-  for (const entry of entries) {
-    const { extents } = entry;
-    const places: { offset: number; archiveOffset: number; length: number }[] = [];
-    for (let at = 0; at < extents.length; at += 3) {
-      places.push({ offset: extents[at] ?? 0, archiveOffset: extents[at + 1] ?? 0, length: extents[at + 2] ?? 0 });
-    }
-    yield { ...entry, xattrs: entry.xattrs ?? noXattrs, extents: places };
-  }
-}
-
-const noXattrs: ReadonlyMap<string, Uint8Array> = new Map();
 
 /** A step that found no room is told as what a user can do something about. */
 function noRoom(error: unknown): unknown {

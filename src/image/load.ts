@@ -9,7 +9,7 @@ import { type ArchivedImage, dockerArchiveImages } from "./docker-archive.ts";
 import type { StoredImage } from "./image-store.ts";
 import { KeptBlobs } from "./kept-blobs.ts";
 import type { FileRange } from "./layer-job.ts";
-import type { LayerSource } from "./layers.ts";
+import type { LayerSource } from "./layer-source.ts";
 import type { Report } from "./progress.ts";
 import { deleteUnused, type ImageParts, register, reportLayers } from "./register.ts";
 

@@ -4,7 +4,8 @@ import { pipeline } from "node:stream/promises";
 import { type Digest, parseChainId, parseDiffId, parseDigest } from "../oci/digest.ts";
 import { LayerRecords } from "./layer-records.ts";
 import type { LayerSink } from "./layer-sink.ts";
-import { Layers, type LayerToUnpack, layersOf } from "./layers.ts";
+import { type LayerToUnpack, layersOf } from "./layer-source.ts";
+import { Layers } from "./layers.ts";
 import type { ImageParts } from "./register.ts";
 import type { UnpackLimits } from "./unpack-limits.ts";
 

@@ -8,7 +8,7 @@ import { eachWithin } from "./bounded.ts";
 import type { Blob, ContentStore } from "./content-store.ts";
 import { encodeManifest } from "./docker-archive.ts";
 import type { ImageRecord, LayerRecord, StoredImage } from "./image-store.ts";
-import { type LayerToUnpack, layersOf } from "./layers.ts";
+import { type LayerToUnpack, layersOf } from "./layer-source.ts";
 import { type Report, steps } from "./progress.ts";
 import { deleteUnused, type ImageParts, manifestIn } from "./register.ts";
 import type { Registry } from "./registry-client.ts";

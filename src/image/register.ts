@@ -4,7 +4,8 @@ import { type Descriptor, type Manifest, mediaTypes, parseImageConfig, parseMani
 import { eachWithin } from "./bounded.ts";
 import type { ContentStore } from "./content-store.ts";
 import type { ImageStore, LayerRecord, StoredImage } from "./image-store.ts";
-import { type LayerSource, type Layers, type LayerToUnpack, layersOf } from "./layers.ts";
+import { type LayerSource, type LayerToUnpack, layersOf } from "./layer-source.ts";
+import type { Layers } from "./layers.ts";
 import { type Report, steps } from "./progress.ts";
 import { checkLayerCount, type UnpackLimits } from "./unpack-limits.ts";
 

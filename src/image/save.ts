@@ -12,7 +12,7 @@ import {
 } from "../oci/reference.ts";
 import { blobPath, encodeManifest } from "./docker-archive.ts";
 import type { ImageStore, StoredImage } from "./image-store.ts";
-import { layersOf } from "./layers.ts";
+import { layersOf } from "./layer-source.ts";
 import { type ImageParts, manifestIn } from "./register.ts";
 import { tarEntry } from "./tar-entry.ts";
 import { encodeTarHeader, tarEnd, tarPadding } from "./tar-writer.ts";
