@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -55,7 +55,7 @@ for (const driver of ["overlay", "erofs", "vfs"]) {
   const lacks = driver === "erofs" && !readFileSync("/proc/filesystems", "utf8").includes("erofs");
   describe(`storage limits on ${driver}`, { skip: lacks ? "the kernel has no erofs" : skip }, () => {
     let daemon: TestDaemon;
-    const scratch = mkdtempSync(join(tmpdir(), `onggi-limits-${driver}-`));
+    const scratch = join(tmpdir(), `onggi-limits-${driver}-${randomBytes(4).toString("hex")}`);
     const places = {
       root: join(scratch, "data"),
       runRoot: join(scratch, "run"),
@@ -73,6 +73,7 @@ for (const driver of ["overlay", "erofs", "vfs"]) {
     };
 
     before(async () => {
+      mkdirSync(scratch);
       daemon = await startDaemon({ ...places, args });
       await daemon.onggi(["image", "from-host"]);
     });

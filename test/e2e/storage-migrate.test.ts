@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -15,7 +15,7 @@ const checkout = join(import.meta.dirname, "../..");
 const change = "mkdir -p /d/e; echo one > /d/e/f; ln /d/e/f /d/g; rm /etc/passwd; echo x >> /etc/group; chown 12:34 /d";
 
 describe("storage migrate", () => {
-  const scratch = mkdtempSync(join(tmpdir(), "onggi-migrate-"));
+  const scratch = join(tmpdir(), `onggi-migrate-${randomBytes(4).toString("hex")}`);
   const places = {
     root: join(scratch, "data"),
     runRoot: join(scratch, "run"),
@@ -41,6 +41,7 @@ describe("storage migrate", () => {
   let expected: readonly string[];
 
   before(async () => {
+    mkdirSync(scratch);
     const by = await start("--storage-driver", "overlay");
     await by.onggi(["image", "from-host"]);
     await by.onggi(["run", "--name", "one", "host", "sh", "-c", change]);
