@@ -83,9 +83,12 @@ export class Layers {
     return sink.tar?.(chainId) !== undefined;
   }
 
-  /** How many layers of an image are best read at a time: while one waits for the disk another is read; archives' members take memory. */
+  /**
+   * How many layers of an image are best under way at a time. Threads limit how many are read; the others wait for the disk or for those below
+   * them. Archives wait with their members in memory.
+   */
   get parallel(): number {
-    return this.#options.sink.importTar === undefined ? 3 : 2;
+    return this.#options.sink.importTar === undefined ? 8 : 3;
   }
 
   get keepsBlobs(): boolean {
