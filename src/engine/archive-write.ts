@@ -38,6 +38,12 @@ export async function* writeArchive(
   }
 }
 
+interface Group {
+  readonly items: readonly (ArchiveItem | Whiteout)[];
+  /** By item. */
+  readonly contents: Promise<ReadonlyMap<unknown, Uint8Array | string>>;
+}
+
 class ArchiveWriter {
   readonly #worker: TreeWorker;
   /** Names of files with several links, by device and inode. */
@@ -48,19 +54,29 @@ class ArchiveWriter {
   }
 
   async *members(items: AsyncIterable<ArchiveItem | Whiteout>): AsyncGenerator<Uint8Array> {
-    for await (const group of grouped(items)) yield* this.#group(group);
+    let before: Group | undefined;
+    for await (const group of grouped(items)) {
+      // The worker reads the next ones while these go out.
+      const next = { items: group, contents: this.#contentsOf(group) };
+      next.contents.catch(() => {});
+      if (before !== undefined) yield* this.#group(before);
+      before = next;
+    }
+    if (before !== undefined) yield* this.#group(before);
     yield tarEnd();
   }
 
-  /** Small files' contents come in one go; a large one is a group of its own. */
-  async *#group(group: readonly (ArchiveItem | Whiteout)[]): AsyncGenerator<Uint8Array> {
+  /** Small files' contents come in one go. */
+  async #contentsOf(group: readonly (ArchiveItem | Whiteout)[]): Promise<ReadonlyMap<unknown, Uint8Array | string>> {
     const small = group.filter((item) => isSmallFile(item));
-    const contents = await readFiles(
-      this.#worker,
-      small.map(({ path, entry }) => ({ path, maxBytes: entry.size })),
-    );
-    const contentOf = new Map(small.map((item, index) => [item, contents[index] ?? "ENOENT"]));
-    for (const item of group) {
+    const files = small.map(({ path, entry }) => ({ path, maxBytes: entry.size }));
+    const contents = await readFiles(this.#worker, files);
+    return new Map(small.map((item, index) => [item, contents[index] ?? "ENOENT"]));
+  }
+
+  async *#group(group: Group): AsyncGenerator<Uint8Array> {
+    const contentOf = await group.contents;
+    for (const item of group.items) {
       if ("deleted" in item) {
         yield encodeTarHeader(tarEntry({ type: "file", path: whiteoutName(item.deleted), mode: 0 }));
         continue;
@@ -72,8 +88,10 @@ class ArchiveWriter {
         yield encodeTarHeader({ ...headerOf(item), type: "hardlink", size: 0, linkPath: target });
       else if (item.entry.type !== "file") yield encodeTarHeader(headerOf(item));
       // It has grown since it was told of.
-      else if (content === undefined || content === "EFBIG") yield* this.#large(item);
-      else if (typeof content !== "string") yield* wholeMember(item, content);
+      else if (content === undefined || content === "EFBIG") {
+        yield* this.#large(item);
+        continue;
+      } else if (typeof content !== "string") yield* wholeMember(item, content);
       else if (!isGone(content)) throw unreadable(item, content);
       else continue;
       this.#remember(item);
@@ -86,11 +104,12 @@ class ArchiveWriter {
       throw error;
     });
     if (file === undefined) return;
+    this.#remember(item);
     try {
-      const { size, diskBytes } = item.entry;
-      const extents = diskBytes < size ? await file.extents() : [];
+      const { size } = item.entry;
+      const extents = await file.extents();
       const hasHoles = extents.length <= maxPieces && extents.reduce((sum, { length }) => sum + length, 0) < size;
-      if (diskBytes < size && hasHoles) {
+      if (hasHoles) {
         const map = extents
           .filter(({ offset }) => offset < size)
           .map(({ offset, length }) => cut(offset, length, size));

@@ -162,6 +162,7 @@ export async function readFiles(
   worker: TreeWorker,
   files: readonly { readonly path: string; readonly maxBytes: number }[],
 ): Promise<readonly (Uint8Array | string)[]> {
+  if (files.length === 0) return [];
   const answers = await worker.run(files.map(({ path, maxBytes }) => ({ op: "readRegular", path, maxBytes })));
   return answers.map((answer) => {
     const errno = viewOf(answer).getUint32(0, true);
