@@ -76,7 +76,7 @@ async function inside(paths: readonly string[]): Promise<Counts> {
   );
 }
 
-const alsoInLab = ["test/e2e/storage-overlay.test.ts", "test/e2e/cgroup.test.ts"];
+const alsoInLab = ["test/e2e/storage-overlay.test.ts"];
 
 /** They share the host's kernel. */
 async function oneByOne(files: readonly string[], timeoutMs = e2eFileTimeoutMs): Promise<Counts> {

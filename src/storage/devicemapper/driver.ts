@@ -23,8 +23,11 @@ export const devicemapperCandidate: DriverCandidate = {
 /** The tree that all others descend from: an empty file system. */
 const base = "base";
 const defaultSize = "10G";
-/** What a file system needs beside what is written to it: journal and tables. */
+/** What a file system needs beside what is written to it: tables, as a part of it, and its journal. */
 const overhead = 1.05;
+const journalBytes = 64 * 1024 * 1024;
+/** Devices that are activated side by side. */
+const atOnce = 8;
 /** linux/fs.h: a range of bytes that a device may forget. */
 const BLKDISCARD = 0x1277;
 
@@ -118,7 +121,7 @@ async function openDevicemapper(directory: string, tools: DriverTools): Promise<
 
   const growTo = async (id: string, place: string, held: number): Promise<void> => {
     const record = recordOf(id);
-    const bytes = Math.ceil((held * overhead) / sectorBytes) * sectorBytes;
+    const bytes = Math.ceil((held * overhead + journalBytes) / sectorBytes) * sectorBytes;
     if (bytes <= record.bytes) return;
     await write(id, { ...record, bytes });
     await pool.resize(id, record.device, bytes);
@@ -127,10 +130,12 @@ async function openDevicemapper(directory: string, tools: DriverTools): Promise<
 
   for (const id of [base, ...trees()]) {
     const record = readDeviceRecord(folder(id));
-    if (record === undefined) continue;
-    records.set(id, record);
-    // One that can't be activated was never made: what is left of it is told from whole trees by that.
-    if (record.frozen === undefined && id !== base) await activate(id).catch(() => records.delete(id));
+    if (record !== undefined) records.set(id, record);
+  }
+  const written = [...records].flatMap(([id, { frozen }]) => (frozen === undefined && id !== base ? [id] : []));
+  // One that can't be activated was never made: what is left of it is told from whole trees by that.
+  for (let at = 0; at < written.length; at += atOnce) {
+    await Promise.all(written.slice(at, at + atOnce).map((id) => activate(id).catch(() => records.delete(id))));
   }
   if (records.get(base)?.frozen === undefined) {
     const half = records.get(base);

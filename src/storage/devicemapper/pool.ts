@@ -1,15 +1,14 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { closeSync, existsSync, ftruncateSync, mkdirSync, openSync, readFileSync, statSync } from "node:fs";
-import { basename, join } from "node:path";
-import { writeJsonAtomic } from "../../base/atomic-file.ts";
-import { isErrno } from "../../base/errno.ts";
+import { existsSync } from "node:fs";
+import { basename } from "node:path";
 import { OnggiError } from "../../base/error.ts";
 import { Mutex } from "../../base/mutex.ts";
 import type { Op } from "../../program/op.ts";
 import { syncFileSystem } from "../file-system.ts";
 import type { DriverTools } from "../snapshotter.ts";
-import { runTool } from "./device-file-system.ts";
+import { detachFiles, poolDevices, sizeOf } from "./pool-devices.ts";
+import { type PoolRecord, readPoolRecord, writePoolRecord } from "./pool-record.ts";
 import { type PoolStatus, parsePoolStatus } from "./pool-status.ts";
 import {
   createDevice,
@@ -24,7 +23,6 @@ import {
   suspend,
   tableStatus,
 } from "./requests.ts";
-import { parseSize } from "./sizes.ts";
 
 export const sectorBytes = 512;
 /** Sectors of the smallest piece that devices share: a write to less copies as much. */
@@ -41,16 +39,6 @@ const idsAtOnce = 64;
 const maxDeviceId = (1 << 24) - 1;
 /** Of the pool's blocks, that nothing new is made in: what is there needs them for its own writes. */
 const keptFree = 0.02;
-
-/** What must be known when the pool is opened next. */
-interface PoolRecord {
-  /** The pool's transaction id, one more each time it is opened: a pool and a record of different times are told apart. */
-  readonly transaction: number;
-  /** Devices with ids below this are written down, or deleted. */
-  readonly settled: number;
-  /** Ids from here on were never given to a device. */
-  readonly reserved: number;
-}
 
 /**
  * A pool of thin devices: on devices that were named, or on two sparse files in the driver's folder.
@@ -176,16 +164,13 @@ export class ThinPool {
     if (this.isActive(id)) return;
     const name = this.deviceName(id);
     const pool = `/dev/dm-${this.#active.get(this.#name)}`;
-    // One of that name may be about to go.
-    await whenFree(() => this.#tools.perform([createDevice(name)]));
+    const steps = [createDevice(name), loadTable(name, "thin", bytes / sectorBytes, `${pool} ${device}`), resume(name)];
     try {
-      const [, answer] = await this.#tools.perform([
-        loadTable(name, "thin", bytes / sectorBytes, `${pool} ${device}`),
-        resume(name),
-      ]);
+      // One of that name may be about to go.
+      const [, , answer] = await whenFree(() => this.#tools.perform(steps));
       this.#active.set(name, parseMinor(answer ?? new Uint8Array()));
     } catch (error) {
-      await this.#tools.perform([removeDevice(name)]).catch(() => {});
+      if (!isBusy(error)) await this.#tools.perform([removeDevice(name)]).catch(() => {});
       throw error;
     }
     await untilThere(this.path(id));
@@ -229,18 +214,18 @@ export class ThinPool {
   /** Takes the pool down where nothing uses it any longer. */
   async close(): Promise<void> {
     await this.#listActive();
-    for (const name of this.#active.keys()) {
-      if (name !== this.#name) await this.#tools.perform([removeDevice(name)]).catch(() => {});
-    }
-    if (!this.#isOwn) return;
+    const own = [...this.#active.keys()].filter((name) => name !== this.#name).map(removeDevice);
+    // One that went meanwhile stops the others: then one after the other.
+    await this.#tools.perform(own).catch(async () => {
+      for (const op of own) await this.#tools.perform([op]).catch(() => {});
+    });
     await this.#listActive();
+    if (!this.#isOwn || !this.#active.has(this.#name)) return;
     if ([...this.#active.keys()].some((name) => name !== this.#name)) return; // Containers that run use it.
     await syncFileSystem(this.#directory);
     await this.#write({ ...this.#record, settled: this.#nextId, reserved: this.#nextId });
     await this.#tools.perform([removeDevice(this.#name)]);
-    for (const file of ["data", "metadata"]) {
-      for (const loop of await loopsOf(join(this.#directory, file))) await runTool("losetup", "--detach", loop);
-    }
+    await detachFiles(this.#directory);
   }
 
   async #listActive(): Promise<void> {
@@ -256,7 +241,7 @@ export class ThinPool {
         hint: "Activate it (lvchange -ay, or dmsetup create), or take dm.thinpooldev out of the daemon's options.",
       });
     }
-    const { data, metadata } = await this.#devices();
+    const { data, metadata } = await poolDevices(this.#directory, this.#tools.options ?? {});
     const sectors = Math.floor((await sizeOf(data)) / sectorBytes / blockSectors) * blockSectors;
     const parameters = `${metadata} ${data} ${blockSectors} ${lowWaterBlocks} ${features}`;
     const [, , answer] = await this.#tools
@@ -268,22 +253,9 @@ export class ThinPool {
     this.#active.set(this.#name, parseMinor(answer ?? new Uint8Array()));
   }
 
-  async #devices(): Promise<{ readonly data: string; readonly metadata: string }> {
-    const options = this.#tools.options ?? {};
-    const { "dm.datadev": data, "dm.metadatadev": metadata } = options;
-    if (data !== undefined && metadata !== undefined) return { data, metadata };
-    if (data !== undefined || metadata !== undefined) {
-      throw new OnggiError("invalid", "dm.datadev and dm.metadatadev must both be given, or neither");
-    }
-    return {
-      data: await loopDevice(join(this.#directory, "data"), parseSize(options["dm.loopdatasize"] ?? "100G")),
-      metadata: await loopDevice(join(this.#directory, "metadata"), parseSize(options["dm.loopmetadatasize"] ?? "1G")),
-    };
-  }
-
   async #begin(known: ReadonlySet<number>): Promise<void> {
     const { transaction, mode } = await this.status();
-    const record = readRecord(this.#directory);
+    const record = readPoolRecord(this.#directory);
     const expected = record?.transaction ?? 0;
     if (transaction !== expected && transaction !== expected - 1) {
       throw new OnggiError(
@@ -308,7 +280,7 @@ export class ThinPool {
   }
 
   async #write(record: PoolRecord): Promise<void> {
-    await writeJsonAtomic(join(this.#directory, recordName), record);
+    await writePoolRecord(this.#directory, record);
     this.#record = record;
   }
 
@@ -318,43 +290,6 @@ export class ThinPool {
   }
 }
 
-const recordName = "pool.json";
-
-function readRecord(directory: string): PoolRecord | undefined {
-  try {
-    const { transaction, settled, reserved } = JSON.parse(readFileSync(join(directory, recordName), "utf8"));
-    return { transaction: Number(transaction), settled: Number(settled), reserved: Number(reserved) };
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return undefined;
-    throw error;
-  }
-}
-
-/** The loop device of a sparse file, each made where it isn't there. */
-async function loopDevice(file: string, bytes: number): Promise<string> {
-  mkdirSync(join(file, ".."), { recursive: true, mode: 0o700 });
-  if (!existsSync(file)) {
-    const descriptor = openSync(file, "wx", 0o600);
-    ftruncateSync(descriptor, bytes);
-    closeSync(descriptor);
-  }
-  const [loop] = await loopsOf(file);
-  return loop ?? (await runTool("losetup", "--find", "--show", file)).trim();
-}
-
-async function loopsOf(file: string): Promise<readonly string[]> {
-  if (!existsSync(file)) return [];
-  const lines = await runTool("losetup", "--noheadings", "--output", "NAME", "--associated", file);
-  return lines
-    .split("\n")
-    .map((line) => line.trim())
-    .filter((line) => line !== "");
-}
-
-async function sizeOf(device: string): Promise<number> {
-  return Number(await runTool("blockdev", "--getsize64", device));
-}
-
 /** devtmpfs makes the node in a thread of its own. */
 async function untilThere(path: string): Promise<void> {
   for (let tries = 0; !existsSync(path); tries++) {
@@ -362,11 +297,10 @@ async function untilThere(path: string): Promise<void> {
       throw new OnggiError("not_found", `the kernel made no ${path}`, { hint: "/dev must be a devtmpfs." });
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
-  statSync(path);
 }
 
-function errnoOf(error: unknown): string | undefined {
-  return (error as { readonly errno?: string }).errno;
+function isBusy(error: unknown): boolean {
+  return (error as { readonly errno?: string }).errno === "EBUSY";
 }
 
 /** Tries for a while what fails as long as something, such as udev, has a device open. */
@@ -375,7 +309,7 @@ async function whenFree<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
-      if (errnoOf(error) !== "EBUSY" || tries >= 100) throw error;
+      if (!isBusy(error) || tries >= 100) throw error;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
