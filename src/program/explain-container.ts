@@ -1,3 +1,4 @@
+import { erofsLines } from "./explain-erofs.ts";
 import { withTolerance } from "./explain-host.ts";
 import type { SlotTable } from "./explain-slots.ts";
 import { MOUNT_ATTR_RDONLY, MS_BIND, MS_REC, MS_REMOUNT } from "./kernel.ts";
@@ -216,6 +217,9 @@ function commandOn(op: Extract<Op, { op: "mknod" | "symlink" | "chown" | "chmod"
 }
 
 function mountLines(op: Extract<Op, { op: "mount" | "fsmount" }>, target: string): string[] {
+  if (op.type === "erofs" && op.source.startsWith("/")) {
+    return erofsLines(op.source, target, op.op === "fsmount" ? op.options : op.data.split(","));
+  }
   if (op.op === "fsmount") {
     return [mountType(op.type, op.source, target, [...attributeNames(op.attributes), ...joinLayers(op.options)])];
   }
