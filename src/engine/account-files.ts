@@ -37,7 +37,8 @@ export async function accountFilesIn(executor: Executor, pid: number, startTime:
 async function readWith(executor: Executor, prelude: readonly Op[]): Promise<AccountFiles> {
   const worker = await executor.work(prelude);
   try {
-    const [passwd, group] = await worker.run(readAccounts);
+    // Apart, since a file that isn't there gives no answer.
+    const [passwd, group] = (await Promise.all(readAccounts.map((op) => worker.run([op])))).map(([text]) => text);
     return { passwd: textOf(passwd), group: textOf(group) };
   } finally {
     await worker.close();
