@@ -10,6 +10,7 @@ import { importArchive } from "../../src/storage/erofs/import-layer.ts";
 import { readImage } from "../../src/storage/erofs/read-image.ts";
 import { holeBlock, type Node } from "../../src/storage/erofs/tree.ts";
 import { writeImage } from "../../src/storage/erofs/write-image.ts";
+import { debianImage, whyNoDebian } from "./image-debian.ts";
 import { chanceOf, packLayer, randomLayer, randomTree } from "./random-tree.ts";
 import { tarLayer } from "./tar-layer.ts";
 import { walkTree } from "./tree-walk.ts";
@@ -85,6 +86,13 @@ describe("a tar as an EROFS image", { skip }, () => {
       await compare(folder, formats[seed % formats.length] ?? "posix");
     });
   }
+
+  it("looks as GNU tar unpacks it: a whole Debian", { skip: whyNoDebian() }, async () => {
+    const { layer } = await debianImage();
+    const unpacked = unpack(layer);
+    assert.deepEqual(await look([layer], (directory) => walkTree(directory)), walkTree(unpacked));
+    rmSync(unpacked, { recursive: true });
+  });
 
   it("has files with holes of every kind, also beyond 4 GiB", async () => {
     const script = [
