@@ -49,9 +49,9 @@ export default table({
       );
     else missing(first, docker);
     const reference = docker === undefined ? first : gnu;
-    const ways: [name: string, driver: string, how: "file" | "stdin"][] = [
+    const ways: [name: string, driver: string, how: "file" | "pipe"][] = [
       ["onggi load, overlay, ms (goal: a fifth of docker's)", "overlay", "file"],
-      ["onggi load, overlay, from stdin, ms", "overlay", "stdin"],
+      ["onggi load, overlay, through a pipe, ms", "overlay", "pipe"],
       ["onggi load, erofs, ms (goal: a fifth of docker's)", "erofs", "file"],
     ];
     for (const [name, driver, how] of ways) {
@@ -99,14 +99,16 @@ async function unpackByTar({ directory }: LoopDisk, layers: readonly string[]): 
   return performance.now() - before;
 }
 
-async function byOnggi(disk: LoopDisk, archive: string, driver: string, how: "file" | "stdin"): Promise<Load> {
+async function byOnggi(disk: LoopDisk, archive: string, driver: string, how: "file" | "pipe"): Promise<Load> {
   const runRoot = join(disk.directory, "run");
   const daemon = await startDaemon({ root: join(disk.directory, "data"), runRoot, args: ["--storage-driver", driver] });
   const onggi = (script: string) => run("sh", ["-c", script, process.execPath, cli, daemon.host, archive]);
   try {
     await sleep(1000);
     const rest = kib(daemon.pid, "VmRSS");
-    const load = await timed(() => onggi(`"$0" "$1" -H "$2" load -q ${how === "file" ? '-i "$3"' : '< "$3"'}`));
+    const load = await timed(() =>
+      onggi(how === "file" ? '"$0" "$1" -H "$2" load -q -i "$3"' : 'cat "$3" | "$0" "$1" -H "$2" load -q'),
+    );
     const memory = (kib(daemon.pid, "VmHWM") - rest) / mebibyte;
     const remove = await timed(() => onggi(`"$0" "$1" -H "$2" rmi ${image}`));
     return { load, remove, memory };

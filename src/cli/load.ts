@@ -1,4 +1,4 @@
-import { createReadStream } from "node:fs";
+import { createReadStream, fstatSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { open, stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Readable } from "node:stream";
@@ -32,12 +32,12 @@ type LoadContext = Pick<Context<object>, "client" | "io"> & {
 };
 
 /** Names the file to the daemon, which reads it where it lies; undefined where that isn't the file that is meant. */
-async function loadedInPlace({ client, flags }: LoadContext): Promise<AsyncIterable<ProgressLine> | undefined> {
+async function loadedInPlace({ client, flags, io }: LoadContext): Promise<AsyncIterable<ProgressLine> | undefined> {
   const { input } = flags;
-  if (input === undefined || input === "-") return undefined;
-  const stats = await stat(input, { bigint: true }).catch(() => undefined);
-  if (stats?.isFile() !== true) return undefined;
-  const body = { path: resolve(input), device: String(stats.dev), inode: String(stats.ino) } satisfies LoadFileRequest;
+  const path = input === undefined || input === "-" ? fileOnStdin(io.stdin) : resolve(input);
+  const stats = path === undefined ? undefined : await stat(path, { bigint: true }).catch(() => undefined);
+  if (path === undefined || stats?.isFile() !== true) return undefined;
+  const body = { path, device: String(stats.dev), inode: String(stats.ino) } satisfies LoadFileRequest;
   const lines = client.lines<ProgressLine>({ method: "POST", path: "/onggi/v1/images/load", body });
   try {
     const first = await lines.next();
@@ -45,6 +45,19 @@ async function loadedInPlace({ client, flags }: LoadContext): Promise<AsyncItera
   } catch (error) {
     if (error instanceof DaemonError && error.status === 404) return undefined;
     throw error;
+  }
+}
+
+/** The path of a file that is redirected to stdin and not begun. */
+function fileOnStdin(stdin: object): string | undefined {
+  try {
+    if (!("fd" in stdin) || stdin.fd !== 0) return undefined;
+    const isAtStart = /^pos:\s*0$/m.test(readFileSync("/proc/self/fdinfo/0", "utf8"));
+    const path = readlinkSync("/proc/self/fd/0");
+    const [given, named] = [fstatSync(0, { bigint: true }), statSync(path, { bigint: true })];
+    return isAtStart && given.isFile() && given.dev === named.dev && given.ino === named.ino ? path : undefined;
+  } catch {
+    return undefined; // a pipe, or a file that has lost its name
   }
 }
 

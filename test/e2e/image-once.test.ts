@@ -15,6 +15,8 @@ import { digestOf } from "../../src/oci/digest.ts";
 import { startDaemon, type TestDaemon } from "./harness.ts";
 import { formatterOf, type LoopDisk, makeLoopDisk } from "./loop-disk.ts";
 
+const cli = join(import.meta.dirname, "../../build/cli.js");
+
 let scratch: string;
 before(() => {
   scratch = mkdtempSync(join(tmpdir(), "onggi-once-"));
@@ -57,6 +59,9 @@ for (const driver of ["overlay", "erofs", "vfs"]) {
 
       // From stdin it comes bit by bit; what is there already isn't unpacked again.
       await succeeds(daemon, ["load"], readFileSync(saved));
+      // A file that is redirected is named to the daemon.
+      const redirected = ["-c", '"$0" "$1" -H "$2" load < "$3"', process.execPath, cli, daemon.host, saved];
+      assert.match(execFileSync("sh", redirected, { encoding: "utf8" }), /Loaded image: kept:1/);
       await succeeds(daemon, ["rmi", "kept:1"]);
       assert.deepEqual(readdirSync(join(daemon.root, "layers")), []);
       await until(() => daemon !== undefined && inodesBelow(daemon.root) <= empty + 2);
