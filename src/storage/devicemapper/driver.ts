@@ -1,5 +1,5 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { isErrno } from "../../base/errno.ts";
 import { OnggiError } from "../../base/error.ts";
 import { Mutex } from "../../base/mutex.ts";
@@ -211,6 +211,12 @@ async function openDevicemapper(directory: string, tools: DriverTools): Promise<
       DeviceName: pool.deviceName(id),
       DeviceSize: String(recordOf(id).bytes),
     }),
+
+    cloneByHand([nearest = base], place) {
+      const name = `onggi-explain-${basename(place)}`;
+      const mount = { type: fileSystem, source: `/dev/mapper/${name}`, options: mountOptions(fileSystem) };
+      return { ...pool.byHand(name, recordOf(nearest)), mount };
+    },
 
     async close() {
       await mounts.unmountAll();

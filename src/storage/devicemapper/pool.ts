@@ -5,6 +5,7 @@ import { basename } from "node:path";
 import { OnggiError } from "../../base/error.ts";
 import { Mutex } from "../../base/mutex.ts";
 import type { Op } from "../../program/op.ts";
+import { command } from "../../program/quote.ts";
 import { syncFileSystem } from "../file-system.ts";
 import type { DriverTools } from "../snapshotter.ts";
 import { detachFiles, poolDevices, sizeOf } from "./pool-devices.ts";
@@ -36,7 +37,8 @@ const lowWaterBlocks = 1024;
 const features = "2 skip_block_zeroing error_if_no_space";
 /** Device ids that one write of the record sets aside. */
 const idsAtOnce = 64;
-const maxDeviceId = (1 << 24) - 1;
+/** Of 24 bits, the last of which are for devices that a person makes. */
+const maxDeviceId = (1 << 24) - 1 - 65_536;
 /** Of the pool's blocks, that nothing new is made in: what is there needs them for its own writes. */
 const keptFree = 0.02;
 
@@ -183,6 +185,26 @@ export class ThinPool {
     execFileSync("dmsetup", ["create", name, "--noudevsync", "--table", table], { stdio: "pipe" });
     const minor = execFileSync("dmsetup", ["info", "-c", "--noheadings", "-o", "minor", name], { encoding: "utf8" });
     this.#active.set(name, Number(minor));
+  }
+
+  /** Commands that make a snapshot of a device under a name, and that drop it again. */
+  byHand(
+    name: string,
+    origin: { readonly device: number; readonly bytes: number },
+  ): Record<"make" | "drop", readonly string[]> {
+    const device = maxDeviceId + 1 + (createHash("sha256").update(name).digest().readUInt16LE() % 65_535);
+    const table = `0 ${origin.bytes / sectorBytes} thin /dev/dm-${this.#active.get(this.#name)} ${device}`;
+    return {
+      make: [
+        `# The image is thin device ${origin.device} of a pool; a container is a snapshot of it.`,
+        command("dmsetup", "message", this.#name, "0", `create_snap ${device} ${origin.device}`),
+        command("dmsetup", "create", name, "--table", table),
+      ],
+      drop: [
+        command("dmsetup", "remove", "--retry", name),
+        command("dmsetup", "message", this.#name, "0", `delete ${device}`),
+      ],
+    };
   }
 
   /** Gives an active device another size. */
