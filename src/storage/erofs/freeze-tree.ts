@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, ftruncateSync, mkdirSync, openSync } from "node:fs";
+import { closeSync, ftruncateSync, mkdirSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { OnggiError } from "../../base/error.ts";
 import type { Worker } from "../../executor/executor.ts";
@@ -57,11 +57,11 @@ export async function freezeTree(
     const reader = new FolderReader(worker, file);
     const root = await reader.read();
     ftruncateSync(file, reader.bytes);
-    fsyncSync(file);
     unmark(root);
     const devices: DataFile[] =
       reader.bytes === 0 ? [] : [{ file: layerFile.data, bytes: reader.bytes, sha256: digestOfFile(path) }];
-    writeLayer(folder, finished({ root, devices: devices.map(deviceOf) }, isLowest), devices);
+    if (reader.bytes === 0) rmSync(path);
+    await writeLayer(folder, finished({ root, devices: devices.map(deviceOf) }, isLowest), devices);
   } finally {
     closeSync(file);
     await worker.close();

@@ -1,15 +1,5 @@
 import { createHash } from "node:crypto";
-import {
-  closeSync,
-  copyFileSync,
-  fsyncSync,
-  ftruncateSync,
-  linkSync,
-  mkdirSync,
-  openSync,
-  readSync,
-  rmSync,
-} from "node:fs";
+import { closeSync, copyFileSync, ftruncateSync, linkSync, mkdirSync, openSync, readSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { isErrno } from "../../base/errno.ts";
@@ -44,7 +34,7 @@ export async function importArchive(folder: string, layer: LayerArchive, isLowes
   const devices: DataFile[] = [{ file: layerFile.archive, bytes: layer.bytes, sha256: hexOf(layer.digest) }];
   const spilled = contents.takeSpilled();
   if (contents.spillBytes > 0) devices.push(spill(archive, join(folder, layerFile.data), spilled, contents.spillBytes));
-  writeLayer(folder, finished({ root: tree.root, devices: devices.map(deviceOf) }, isLowest), devices);
+  await writeLayer(folder, finished({ root: tree.root, devices: devices.map(deviceOf) }, isLowest), devices);
 }
 
 /** A layer's tree as its own image has it. */
@@ -66,12 +56,6 @@ function linkOrCopy(from: string, to: string): void {
     if (!isErrno(error, "EXDEV", "EPERM", "EMLINK")) throw error;
     copyFileSync(from, to);
   }
-  const file = openSync(to, "r");
-  try {
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
 }
 
 const pieceBytes = 1024 * 1024;
@@ -91,7 +75,6 @@ function spill(archive: string, path: string, pieces: readonly SpilledPiece[], b
       }
     }
     ftruncateSync(to, bytes);
-    fsyncSync(to);
   } finally {
     closeSync(from);
     closeSync(to);

@@ -1,6 +1,17 @@
 import { createHash } from "node:crypto";
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
-import { join } from "node:path";
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { open } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { isErrno } from "../../base/errno.ts";
 import { OnggiError } from "../../base/error.ts";
 import { blockBytes } from "./contents.ts";
@@ -65,16 +76,27 @@ export function readMerged(folder: string): MergedIndex | undefined {
   return index;
 }
 
-/** Writes a layer's image and then its index, each to a name of its own, synced and renamed. */
-export function writeLayer(folder: string, tree: Tree, devices: readonly DataFile[]): LayerIndex {
-  const index = { image: placeImage(join(folder, layerFile.image), tree), devices };
-  writeSynced(join(folder, layerFile.index), [Buffer.from(JSON.stringify(index))]);
-  syncFolder(folder);
-  return index;
+/**
+ * Writes a layer's image and its index beside the files that they tell of, and brings all of it to the disk: the contents side by side, so that
+ * the disk is waited for once, then the name by which a layer is known to be whole.
+ */
+export async function writeLayer(folder: string, tree: Tree, devices: readonly DataFile[]): Promise<void> {
+  const path = join(folder, layerFile.image);
+  const { bytes, summary } = encodeImage(path, tree);
+  const index = join(folder, layerFile.index);
+  const temporary = `${index}.tmp`;
+  writeFileSync(path, bytes, { mode: 0o600 });
+  writeFileSync(temporary, JSON.stringify({ image: summary, devices }), { mode: 0o600 });
+  await Promise.all([path, temporary, ...devices.map(({ file }) => join(folder, file))].map(syncPath));
+  renameSync(temporary, index);
+  await Promise.all([folder, dirname(folder)].map(syncPath));
 }
 
 export function writeMerged(folder: string, tree: Tree, devices: readonly string[]): MergedIndex {
-  const index = { image: placeImage(join(folder, layerFile.merged), tree), devices };
+  const path = join(folder, layerFile.merged);
+  const { bytes, summary } = encodeImage(path, tree);
+  writeSynced(path, [bytes]);
+  const index = { image: summary, devices };
   writeSynced(join(folder, layerFile.mergedIndex), [Buffer.from(JSON.stringify(index))]);
   return index;
 }
@@ -82,19 +104,18 @@ export function writeMerged(folder: string, tree: Tree, devices: readonly string
 /** Our tars are cut in blocks of 512 bytes. */
 const blockBits = Math.log2(blockBytes);
 
-function placeImage(path: string, tree: Tree): ImageSummary {
+function encodeImage(path: string, tree: Tree): { readonly bytes: Buffer; readonly summary: ImageSummary } {
   // No two images are mounted at one place, so that the place tells them apart.
-  const image = writeImage(tree, { blockBits, uuid: createHash("sha256").update(path).digest() });
-  writeSynced(path, [image]);
-  const sha256 = createHash("sha256").update(image).digest("hex");
-  return { sha256, bytes: image.length, root: rootOf(tree.root) };
+  const bytes = writeImage(tree, { blockBits, uuid: createHash("sha256").update(path).digest() });
+  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  return { bytes, summary: { sha256, bytes: bytes.length, root: rootOf(tree.root) } };
 }
 
 function rootOf({ mode, uid, gid }: Node): ImageSummary["root"] {
   return { mode: mode & 0o7777, uid, gid };
 }
 
-export function writeSynced(path: string, pieces: Iterable<Uint8Array>): void {
+function writeSynced(path: string, pieces: Iterable<Uint8Array>): void {
   const temporary = `${path}.tmp`;
   const file = openSync(temporary, "w", 0o600);
   try {
@@ -116,12 +137,12 @@ export function writeWhole(file: number, bytes: Uint8Array, position?: number): 
   }
 }
 
-export function syncFolder(folder: string): void {
-  const descriptor = openSync(folder, "r");
+async function syncPath(path: string): Promise<void> {
+  const file = await open(path, "r");
   try {
-    fsyncSync(descriptor);
+    await file.sync();
   } finally {
-    closeSync(descriptor);
+    await file.close();
   }
 }
 
