@@ -79,14 +79,14 @@ async function inside(paths: readonly string[]): Promise<Counts> {
 const alsoInLab = ["test/e2e/storage-overlay.test.ts"];
 
 /** They share the host's kernel. */
-async function oneByOne(files: readonly string[], timeoutMs = e2eFileTimeoutMs): Promise<Counts> {
+async function oneByOne(files: readonly string[], timeoutMs = e2eFileTimeoutMs, starts = 1): Promise<Counts> {
   if (process.getuid?.() !== 0) {
     return { passed: 0, failed: 0, skipped: files.map((file) => `${file}: needs root`) };
   }
   let total = none;
   for (const file of files) {
     process.stdout.write(`\n${file}\n`);
-    total = sum(total, await test([file], ["--test-isolation=none"], timeoutMs));
+    total = sum(total, await test([file], ["--test-isolation=none"], timeoutMs, starts));
   }
   return total;
 }
@@ -100,7 +100,13 @@ function isNamed(file: string, paths: readonly string[]): boolean {
   return paths.length === 0 || paths.some((path) => file.startsWith(path));
 }
 
-async function test(files: readonly string[], options: readonly string[], timeoutMs: number): Promise<Counts> {
+/** @param starts - how often it is tried where Node itself dies before any test has ended */
+async function test(
+  files: readonly string[],
+  options: readonly string[],
+  timeoutMs: number,
+  starts = 1,
+): Promise<Counts> {
   if (files.length === 0) return none;
   const countsPath = join(scratch, "counts.json");
   rmSync(countsPath, { force: true });
@@ -109,7 +115,12 @@ async function test(files: readonly string[], options: readonly string[], timeou
     ...[`--test-reporter=${join(root, "test/count-reporter.ts")}`, `--test-reporter-destination=${countsPath}`],
   ];
   const ok = await run([process.execPath, "--test", ...reporters, ...options, ...files], timeoutMs);
-  const counts = readCounts(countsPath) ?? { ...none, failed: 1 };
+  const counted = readCounts(countsPath);
+  if (counted === undefined && starts > 1) {
+    process.stdout.write("Node died before it could count: once more\n");
+    return test(files, options, timeoutMs, starts - 1);
+  }
+  const counts = counted ?? { ...none, failed: 1 };
   return !ok && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
 }
 
@@ -138,15 +149,16 @@ async function run(command: readonly string[], timeoutMs: number): Promise<boole
     kill("SIGTERM");
     setTimeout(() => child.exitCode === null && kill("SIGKILL"), 5000).unref();
   }, timeoutMs);
-  const status = await new Promise<number | null>((resolve) => {
+  const status = await new Promise<number | NodeJS.Signals | null>((resolve) => {
     child.on("error", (error) => {
       process.stdout.write(`${error.message}\n`);
       resolve(null);
     });
-    child.on("exit", resolve);
+    child.on("exit", (code, signal) => resolve(code ?? signal));
   });
   clearTimeout(timer);
   process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
+  if (typeof status === "string") process.stdout.write(`\n${args.at(-1)} was ended by ${status}\n`);
   return status === 0;
 }
 
