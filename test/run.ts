@@ -73,6 +73,7 @@ async function inside(paths: readonly string[]): Promise<Counts> {
   return oneByOne(
     [...testFiles(["test/lab"], []), ...again].filter((file) => isNamed(file, paths)),
     insideFileTimeoutMs,
+    2,
   );
 }
 
