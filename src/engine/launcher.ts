@@ -61,7 +61,7 @@ export class Launcher {
       makeBindSources({ mounts });
       const program = await this.#plan(record, connection, {
         mounts,
-        rootfs: () => rootfs.mounts(record.id),
+        rootfs: () => rootfs.mounts(record.id, { atOnce: true }),
         runDirectory: store.runDirectory(record.id),
         logDirectory: store.directory(record.id),
         staging: this.#parts.staging,

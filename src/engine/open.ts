@@ -231,13 +231,18 @@ async function assemble(
   const staging = join(runRoot, "root");
   mkdirSync(staging, { recursive: true, mode: 0o700 });
   const events = new Events();
-  executor.onSpawnerLost((reason) => events.emit("daemon", "spawner-restart", "", { name: hostname(), reason }));
+  let executors = 0;
+  executor.onSpawnerLost((reason) => {
+    executors += 1;
+    events.emit("daemon", "spawner-restart", "", { name: hostname(), reason });
+  });
   const names = new ContainerNames();
   const snapshotsRoot = join(root, "snapshots");
   const tools = {
     options: options.storageOptions ?? {},
     perform: (ops: readonly Op[]) => performOnHost(executor, ops),
     work: (prelude: readonly Op[]) => executor.work(prelude),
+    generation: () => executors,
   };
   const resumed = await resumeMigration(root, { candidates: storageDrivers, tools });
   const store = new ContainerStore(root, runRoot);

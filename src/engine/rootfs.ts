@@ -1,5 +1,5 @@
 import type { Mount } from "../program/mount.ts";
-import type { ExpectedSnapshot, Snapshotter, TreeByHand } from "../storage/snapshotter.ts";
+import type { ExpectedSnapshot, MountsOptions, Snapshotter, TreeByHand } from "../storage/snapshotter.ts";
 import { baseOf, type ContainerRecord } from "./container-record.ts";
 import type { ContainerSize } from "./model.ts";
 
@@ -30,8 +30,8 @@ export class Rootfs {
     if (this.#snapshotter.has(id)) await this.#snapshotter.remove(id);
   }
 
-  mounts(id: string): readonly Mount[] {
-    return this.#snapshotter.mounts(id);
+  mounts(id: string, options?: MountsOptions): readonly Mount[] {
+    return this.#snapshotter.mounts(id, options);
   }
 
   /** Shows an image's tree for the time of `use`. */

@@ -1,15 +1,13 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { OnggiError } from "../base/error.ts";
-import { CLONE_NEWNS, MNT_DETACH, O_RDONLY } from "../program/kernel.ts";
+import { CLONE_NEWNS, O_RDONLY } from "../program/kernel.ts";
 import type { Op } from "../program/op.ts";
-import { namespacesWith, readMountTable } from "../storage/mount-table.ts";
+import { readMountTable } from "../storage/mount-table.ts";
+import { unmountElsewhere } from "../storage/unmount-elsewhere.ts";
 import type { VolumeMeans } from "./volume-options.ts";
 
 const run = promisify(execFile);
-
-/** How often processes may end while their namespaces are looked for. */
-const rounds = 10;
 
 /** Performs operations where the executor's processes are. */
 export type Perform = (ops: readonly Op[]) => Promise<readonly Uint8Array[]>;
@@ -45,19 +43,7 @@ export async function mountVolume(name: string, means: MountMeans, target: strin
 /** Takes it away, for all that would hold on to it; containers that run keep what they have. */
 export async function unmountVolume(target: string, perform: Perform): Promise<void> {
   while (isMounted(target)) await run("umount", [target]).catch(() => run("umount", ["--lazy", target]));
-  // In the executor's own namespace, then in those of executors before it, which their monitors keep.
-  await perform([{ op: "umount", target, flags: MNT_DETACH, ignore: ["EINVAL", "ENOENT"] }]);
-  for (let round = 0; round < rounds; round++) {
-    const pids = namespacesWith(target);
-    if (pids.length === 0) return;
-    for (const pid of pids) {
-      await perform([
-        { op: "open", slot: "namespace", path: `/proc/${pid}/ns/mnt`, flags: O_RDONLY },
-        { op: "setns", slot: "namespace", flags: CLONE_NEWNS },
-        { op: "umount", target, flags: MNT_DETACH, ignore: ["EINVAL", "ENOENT"] },
-      ]).catch(() => {}); // That process has ended; the next round finds another of its namespace, if there is one.
-    }
-  }
+  await unmountElsewhere(target, perform);
 }
 
 export function isMounted(target: string): boolean {

@@ -10,6 +10,7 @@ import { type SnapshotProblem, snapshotProblems } from "./snapshot-problems.ts";
 import type {
   CommitChoice,
   ExpectedSnapshot,
+  MountsOptions,
   PrepareOptions,
   SnapshotDriver,
   SnapshotInfo,
@@ -104,8 +105,8 @@ export class Bookkeeper implements Snapshotter {
     return this.#start(key, "view", parent, { durable, remembered: false }, async () => {});
   }
 
-  mounts(key: string): readonly Mount[] {
-    return this.#mountsOf(this.#uncommitted(key));
+  mounts(key: string, options: MountsOptions = {}): readonly Mount[] {
+    return this.#mountsOf(this.#uncommitted(key), options);
   }
 
   async commit(key: string, name: SnapshotName, { onto, ownRoot = false }: CommitChoice = {}): Promise<void> {
@@ -358,9 +359,9 @@ export class Bookkeeper implements Snapshotter {
     }
   }
 
-  #mountsOf(node: Node): readonly Mount[] {
+  #mountsOf(node: Node, options: MountsOptions = {}): readonly Mount[] {
     const { id, kind, durable } = node.record;
-    return this.#driver.mounts(id, parentIds(node), { writable: kind === "active", durable });
+    return this.#driver.mounts(id, parentIds(node), { ...options, writable: kind === "active", durable });
   }
 
   #node(id: string): Node {

@@ -20,10 +20,10 @@ import { setImmediate } from "node:timers/promises";
 import { promisify } from "node:util";
 import { isErrno } from "../base/errno.ts";
 import { messageOf, OnggiError } from "../base/error.ts";
-import { CLONE_NEWNS, MNT_DETACH, O_RDONLY } from "../program/kernel.ts";
 import { syncFileSystem } from "./file-system.ts";
-import { namespacesWith, readMountTable } from "./mount-table.ts";
+import { readMountTable } from "./mount-table.ts";
 import type { DriverTools, LimitMeans, StorageLimit, Usage } from "./snapshotter.ts";
+import { unmountElsewhere } from "./unmount-elsewhere.ts";
 
 const run = promisify(execFile);
 
@@ -240,15 +240,7 @@ export class SizedImages {
     while (readMountTable().some(({ mountPoint }) => mountPoint === place)) {
       await run("umount", [place]).catch(() => run("umount", ["--lazy", place]));
     }
-    for (const pid of namespacesWith(place)) {
-      await this.#tools
-        .perform([
-          { op: "open", slot: "namespace", path: `/proc/${pid}/ns/mnt`, flags: O_RDONLY },
-          { op: "setns", slot: "namespace", flags: CLONE_NEWNS },
-          { op: "umount", target: place, flags: MNT_DETACH, ignore: ["EINVAL", "ENOENT"] },
-        ])
-        .catch(() => {}); // Its last process has ended, and the mount with it.
-    }
+    await unmountElsewhere(place, this.#tools.perform);
   }
 }
 

@@ -25,7 +25,7 @@ export interface Snapshotter {
   /** Starts an active snapshot on `parent`, or on nothing. `conflict` when the key is in use, `not_found` for the parent. */
   prepare(key: string, parent?: SnapshotName, options?: PrepareOptions): Promise<readonly Mount[]>;
   /** The mounts of an active snapshot or view that is there. Ask anew before each mounting. */
-  mounts(key: string): readonly Mount[];
+  mounts(key: string, options?: MountsOptions): readonly Mount[];
   /** Like prepare, but read-only: a view is removed, never committed. */
   view(key: string, parent: SnapshotName, options?: PrepareOptions): Promise<readonly Mount[]>;
   /** Freezes `key` as `name`; the key is free afterwards. A name that is there already: the key is removed instead. */
@@ -148,6 +148,8 @@ export interface DriverTools {
   perform(ops: readonly Op[]): Promise<readonly Uint8Array[]>;
   /** Starts a process that performs operations in a place of its choice, one batch after the other. */
   work?(prelude: readonly Op[]): Promise<Worker>;
+  /** Another number for each executor: with one ends what was mounted in its namespace. */
+  generation?(): number;
 }
 
 /**
@@ -204,7 +206,12 @@ export interface CreateChoice {
   readonly limit?: StorageLimit | undefined;
 }
 
-export interface MountChoice {
+export interface MountsOptions {
+  /** True: for a process of the executor that is started at once, so that what is mounted in its namespace already can be used. Default: false. */
+  readonly atOnce?: boolean;
+}
+
+export interface MountChoice extends MountsOptions {
   readonly writable: boolean;
   readonly durable: boolean;
 }

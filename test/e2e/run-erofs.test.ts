@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { makeScratchImage } from "../../bench/scratch-image.ts";
+import { kill9, spawnerOf } from "./engine-processes.ts";
 import { startDaemon, type TestDaemon } from "./harness.ts";
 
 const skip = /\berofs$/m.test(readFileSync("/proc/filesystems", "utf8")) ? false : "needs a kernel with erofs";
@@ -25,7 +26,8 @@ describe("containers on erofs", { skip, timeout: 60_000 }, () => {
 
   before(async () => {
     scratch = mkdtempSync(join(tmpdir(), "onggi-run-erofs-"));
-    daemon = await startDaemon({ args: ["--storage-driver", "erofs"] });
+    const [root, runRoot] = [join(scratch, "data"), join(scratch, "run")];
+    daemon = await startDaemon({ root, runRoot, args: ["--storage-driver", "erofs"] });
     await run("image", "from-host", "sh", "cat", "ls", "rm");
   });
 
@@ -66,6 +68,48 @@ describe("containers on erofs", { skip, timeout: 60_000 }, () => {
     const script = join(scratch, "script");
     writeFileSync(script, await run("explain", "explained"));
     assert.equal(execFileSync("bash", [script], { encoding: "utf8" }), "x\nx\n");
+  });
+
+  it("share one mount of their image, which goes with the image, and is made anew for a new executor", async () => {
+    const lowerOf = async (name: string) => {
+      const pid = await run("inspect", "-f", "{{.State.Pid}}", name);
+      return /lowerdir=([^,\s]+)/.exec(readFileSync(`/proc/${pid}/mountinfo`, "utf8"))?.[1] ?? "";
+    };
+    const holders = (path: string) =>
+      readdirSync("/proc").filter((pid) => {
+        try {
+          return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/mountinfo`, "utf8").includes(` ${path} `);
+        } catch {
+          return false;
+        }
+      });
+    const start = (name: string, image = "host") =>
+      run("run", "-d", "--name", name, "--network", "none", image, "sh", "-c", "read line < /dev/zero");
+    await start("first");
+    await start("second");
+    const shared = await lowerOf("first");
+    assert.match(shared, /\/erofs\/shared\/[0-9a-f]+$/);
+    assert.equal(await lowerOf("second"), shared);
+    assert.ok(holders(shared).length > 0);
+
+    await kill9(spawnerOf(daemon.pid));
+    await start("third");
+    assert.equal(await run("exec", "third", "sh", "-c", "echo there"), "there");
+    await run("rm", "-f", "third");
+    await start("fourth");
+    assert.equal(await lowerOf("fourth"), shared);
+
+    await daemon.kill9();
+    const { root, runRoot, bridge } = daemon;
+    daemon = await startDaemon({ root, runRoot, bridge });
+    assert.deepEqual(holders(join(root, "snapshots/erofs/shared")), [], "what another executor mounted is let go of");
+    assert.equal(await run("exec", "first", "sh", "-c", "echo goes on"), "goes on");
+    await run("rm", "-f", "first", "second", "fourth");
+    await start("last", "committed");
+    const committed = await lowerOf("last");
+    await run("rm", "-f", "last", "explained");
+    await run("rmi", "committed");
+    assert.deepEqual(holders(committed), []);
   });
 
   it("mount nothing that the host sees", () => {

@@ -13,6 +13,7 @@ import { importArchive } from "./import-layer.ts";
 import { layerFile } from "./layer-files.ts";
 import { erofsMounts } from "./mounts.ts";
 import { probeErofs } from "./probe.ts";
+import { SharedImages } from "./shared-images.ts";
 import { verifyLayer } from "./verify.ts";
 
 export const erofsCandidate: DriverCandidate = {
@@ -21,7 +22,8 @@ export const erofsCandidate: DriverCandidate = {
   async open(directory, tools) {
     const { work } = tools;
     if (work === undefined) throw new OnggiError("unsupported", "the storage driver erofs needs the executor");
-    return openErofs(directory, work, await SizedImages.open(directory, tools));
+    const shared = await SharedImages.open(directory, tools);
+    return openErofs(directory, work, await SizedImages.open(directory, tools), shared);
   },
 };
 
@@ -35,12 +37,18 @@ const thawableMs = 5000;
  * <id>/{diff,work}                 a writable tree, as overlay has it
  * <id>/{tar,layer.erofs,layer.json}   a layer; `data` beside or instead of `tar` where contents had to be copied
  * <id>/{merged.erofs,merged.json}  the image of it and all below it, once something stands on it
- * lower/                           where a container sees that image, in its own mount namespace; on the host it is empty
+ * shared/<id>/                     where containers find that image, mounted once for all, in the executor's mount namespace
+ * lower/                           where who can't see that mounts the image for himself; on the host both are empty
  * ```
  *
  * A container has one lower directory, however many layers its image has.
  */
-export function openErofs(directory: string, startWorker: StartWorker, images: SizedImages): SnapshotDriver {
+export function openErofs(
+  directory: string,
+  startWorker: StartWorker,
+  images: SizedImages,
+  shared: SharedImages,
+): SnapshotDriver {
   const means = imageMeans();
   const tree = (id: string) => join(directory, id);
   const diff = (id: string) => join(directory, id, "diff");
@@ -78,11 +86,13 @@ export function openErofs(directory: string, startWorker: StartWorker, images: S
     isWhole: (id) => images.isBroken(id) || isFrozen(id) || hasFolders(id),
 
     async create(id, parents, { durable, limit }) {
-      const root = parents.length === 0 ? emptyRoot : chains.imageOf(parents).root;
-      if (parents[0] !== undefined) await dropFolders(parents[0]);
+      const [nearest] = parents;
+      const image = nearest === undefined ? undefined : chains.imageOf(parents);
+      if (nearest !== undefined) await dropFolders(nearest);
+      if (nearest !== undefined && image !== undefined) await shared.share(nearest, image);
       mkdirSync(tree(id), { recursive: true, mode: 0o700 });
       if (limit !== undefined) await images.create(id, limit, { durable });
-      makeRoot(diff(id), root);
+      makeRoot(diff(id), image?.root ?? emptyRoot);
       mkdirSync(work(id), { recursive: true, mode: 0o700 });
     },
 
@@ -108,14 +118,20 @@ export function openErofs(directory: string, startWorker: StartWorker, images: S
       clearTimeout(thawable.get(id));
       thawable.delete(id);
       const vanish = () => renameTolerant(tree(id), trash);
+      if (isFrozen(id)) return shared.drop(id).then(vanish);
       return images.has(id) ? images.discard(id, trash).then(vanish) : vanish();
     },
 
     mounts(id, parents, how) {
       images.check(id);
       if (!how.durable && how.writable) forgetVolatile(work(id));
-      const image = parents.length === 0 ? undefined : chains.imageOf(parents);
-      return erofsMounts({ upper: diff(id), work: work(id), lower, image }, how);
+      const [nearest] = parents;
+      const image = nearest === undefined ? undefined : chains.imageOf(parents);
+      const places = { upper: diff(id), work: work(id), lower, image };
+      if (nearest === undefined || image === undefined || how.atOnce !== true) return erofsMounts(places, how);
+      // For the next one, where this executor is a new one.
+      void shared.share(nearest, image);
+      return erofsMounts({ ...places, shared: shared.find(nearest) }, how);
     },
 
     writable: (id) => ({ directory: diff(id), whiteouts: "overlay" }),
@@ -144,6 +160,7 @@ export function openErofs(directory: string, startWorker: StartWorker, images: S
     async close() {
       chains.close();
       for (const [id, timer] of [...thawable]) if (timer !== undefined) await dropFolders(id);
+      await shared.close();
       await images.close();
     },
   };

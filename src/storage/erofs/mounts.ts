@@ -9,6 +9,8 @@ export interface ErofsTree {
   readonly work: string;
   /** Where the image is mounted for overlay to stand on. It is one folder for all: each container sees its own there. */
   readonly lower: string;
+  /** Where it is mounted already, for who can see it there. */
+  readonly shared?: string | undefined;
   /** Of all below it; undefined for what stands on nothing. */
   readonly image: ChainImage | undefined;
 }
@@ -19,7 +21,7 @@ export interface ErofsTree {
  * A view is the image alone, and what stands on nothing a bind mount, since overlay wants a lower directory.
  */
 export function erofsMounts(
-  { upper, work, lower, image }: ErofsTree,
+  { upper, work, lower, shared, image }: ErofsTree,
   { writable, durable }: MountChoice,
 ): readonly Mount[] {
   if (image === undefined)
@@ -31,13 +33,11 @@ export function erofsMounts(
     readonly: true,
   };
   if (!writable) return [layers];
-  const places = [`lowerdir=${lower}`, `upperdir=${upper}`, `workdir=${work}`];
+  const places = [`lowerdir=${shared ?? lower}`, `upperdir=${upper}`, `workdir=${work}`];
   if (places.some((place) => awkward.test(place))) throw awkwardPath(lower);
   const options = [...places, ...choices, ...(durable ? [] : ["volatile"])];
-  return [
-    { ...layers, at: lower },
-    { type: "overlay", source: "overlay", options },
-  ];
+  const overlay: Mount = { type: "overlay", source: "overlay", options };
+  return shared === undefined ? [{ ...layers, at: lower }, overlay] : [overlay];
 }
 
 /** What separates options and layers of overlay. */
