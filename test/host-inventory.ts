@@ -116,8 +116,12 @@ function mountPoints({ roots }: InventoryScope, engine: readonly HostProcess[]):
   return tables
     .flatMap((process) => parseMountPoints(readOr(`/proc/${process}/mountinfo`)))
     .filter((path) => isBelow(path, roots) || (!named && isOnggi(path)))
+    .filter((path) => !sharedImage.test(path))
     .sort();
 }
+
+/** Images are mounted once for all containers, in the executor's own namespace, and go with their images or with it: no container leaves them. */
+const sharedImage = /\/snapshots\/erofs\/shared(\/|$)/;
 
 function listCgroups(parent: string | undefined): string[] {
   if (parent === undefined) return globSync("/sys/fs/cgroup/**/*onggi*").sort();
