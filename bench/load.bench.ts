@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { startDaemon } from "../test/e2e/harness.ts";
 import { type LoopDisk, makeLoopDisk } from "../test/e2e/loop-disk.ts";
+import { Api } from "./api.ts";
 import { makeBigImage } from "./big-image.ts";
 import { table } from "./harness.ts";
 import { startOwnDocker } from "./own-docker.ts";
@@ -20,6 +21,8 @@ const mebibyte = 1024;
 interface Load {
   readonly load: number;
   readonly remove: number;
+  /** Of one container that is made of the image, the whole request. */
+  readonly create?: number;
   /** MiB of the daemon above what it had at rest. */
   readonly memory?: number;
 }
@@ -53,6 +56,7 @@ export default table({
       ["onggi load, overlay, ms (goal: a fifth of docker's)", "overlay", "file"],
       ["onggi load, overlay, through a pipe, ms", "overlay", "pipe"],
       ["onggi load, erofs, ms (goal: a fifth of docker's)", "erofs", "file"],
+      ["onggi load, btrfs, ms", "btrfs", "file"],
     ];
     for (const [name, driver, how] of ways) {
       const reason = await whyNot(driver);
@@ -60,15 +64,23 @@ export default table({
       else
         row(
           name,
-          measured(`${driver} ${how}`, () => onFreshDisk((disk) => byOnggi(disk, big.archive, driver, how))),
+          measured(`${driver} ${how}`, () =>
+            onFreshDisk((disk) => byOnggi(disk, big.archive, driver, how), diskFor(driver)),
+          ),
           { ...options, pairedWith: reference },
         );
     }
-    const told = (name: string, what: "remove" | "memory") => {
+    const told = (name: string, what: "create" | "remove" | "memory") => {
       let next = 0;
       return () => loads.get(name)?.[next++]?.[what] ?? Number.NaN;
     };
     if (docker === undefined) row("docker rmi, ms", told("docker", "remove"), options);
+    for (const driver of ["overlay", "erofs", "btrfs"])
+      row(
+        `create of a container of it, ${driver}, the whole request, ms (goal of the clone: 2)`,
+        told(`${driver} file`, "create"),
+        options,
+      );
     row("onggi rmi, overlay, ms", told("overlay file", "remove"), options);
     row("onggi rmi, erofs, ms (goal: 50)", told("erofs file", "remove"), options);
     row("daemon's memory while it loads, overlay, MiB above rest (goal: 150)", told("overlay file", "memory"), options);
@@ -77,10 +89,15 @@ export default table({
   },
 });
 
-async function onFreshDisk<T>(work: (disk: LoopDisk) => Promise<T>): Promise<T> {
+function diskFor(driver: string): "btrfs" | "ext4" {
+  return driver === "btrfs" ? "btrfs" : "ext4";
+}
+
+async function onFreshDisk<T>(work: (disk: LoopDisk) => Promise<T>, type: "btrfs" | "ext4" = "ext4"): Promise<T> {
   // What was read before is read from memory, what was written before isn't on its way any more.
   execFileSync("sync");
-  const disk = makeLoopDisk("ext4", diskBytes, ["-q", "-E", "lazy_itable_init=0,lazy_journal_init=0"]);
+  const options = type === "ext4" ? ["-E", "lazy_itable_init=0,lazy_journal_init=0"] : [];
+  const disk = makeLoopDisk(type, diskBytes, ["-q", ...options]);
   try {
     return await work(disk);
   } finally {
@@ -110,11 +127,31 @@ async function byOnggi(disk: LoopDisk, archive: string, driver: string, how: "fi
       onggi(how === "file" ? '"$0" "$1" -H "$2" load -q -i "$3"' : 'cat "$3" | "$0" "$1" -H "$2" load -q'),
     );
     const memory = (kib(daemon.pid, "VmHWM") - rest) / mebibyte;
-    const remove = await timed(() => onggi(`"$0" "$1" -H "$2" rmi ${image}`));
-    return { load, remove, memory };
+    const create = await createTime(daemon.socket);
+    const api = new Api(daemon.socket);
+    const remove = await timed(() => api.call("DELETE", `/images/${image}`));
+    api.close();
+    return { load, create, remove, memory };
   } finally {
     await daemon.stop();
   }
+}
+
+/** The median of some: the first has the image's layers looked at. */
+async function createTime(socket: string): Promise<number> {
+  const api = new Api(socket);
+  const times: number[] = [];
+  for (let i = 0; i < 21; i++) {
+    let id = "";
+    times.push(
+      await timed(async () => {
+        id = await api.create({ Image: image, Cmd: ["/bin/true"] });
+      }),
+    );
+    await api.remove(id);
+  }
+  api.close();
+  return times.toSorted((a, b) => a - b)[10] ?? Number.NaN;
 }
 
 async function byDocker(disk: LoopDisk, archive: string): Promise<Load> {
@@ -165,7 +202,7 @@ async function whyNot(driver: string): Promise<string | undefined> {
     } catch (error) {
       return error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error);
     }
-  });
+  }, diskFor(driver));
 }
 
 async function timed(work: () => Promise<unknown>): Promise<number> {
