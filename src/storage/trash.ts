@@ -3,6 +3,7 @@ import { lstatSync, mkdirSync, readdirSync, rmdirSync, unlinkSync } from "node:f
 import { unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
+import { isErrno } from "../base/errno.ts";
 
 export interface TrashOptions {
   /** Waits this long after the last {@link Trash.defer}, since file systems are slow to reuse what was just deleted. */
@@ -80,7 +81,8 @@ export class Trash {
       const now = Date.now();
       const busy = now - this.#lastUse < this.#quietMs && now - this.#fullSince < this.#patienceMs;
       if (busy) this.#schedule();
-      else void this.#empty();
+      // What can't be read stays: the next start tries again.
+      else void this.#empty().catch(() => {});
     }, this.#quietMs);
     this.#timer.unref();
   }
@@ -95,7 +97,7 @@ export class Trash {
   async #deleteAll(): Promise<void> {
     while (this.#again && !this.#stop.signal.aborted) {
       this.#again = false;
-      for (const name of readdirSync(this.directory)) {
+      for (const name of namesIn(this.directory)) {
         if (this.#stop.signal.aborted) return;
         const path = join(this.directory, name);
         const isDone = await this.#emptyOne(path).catch(() => false);
@@ -103,6 +105,16 @@ export class Trash {
       }
     }
     this.#fullSince = 0;
+  }
+}
+
+/** None where somebody took the whole folder away. */
+function namesIn(directory: string): readonly string[] {
+  try {
+    return readdirSync(directory);
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return [];
+    throw error;
   }
 }
 
