@@ -6,7 +6,7 @@
  * `N passed, N failed, N skipped`: the sum of all tests, each stage that isn't made of tests counted only if it fails.
  */
 import { spawn } from "node:child_process";
-import { globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, globSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Counts } from "./count-reporter.ts";
@@ -22,6 +22,7 @@ const e2eFileTimeoutMs = 5 * 60_000;
 const insideFileTimeoutMs = 10 * 60_000;
 const labTimeoutMs = 15 * 60_000;
 
+let serial = 0;
 const none: Counts = { passed: 0, failed: 0, skipped: [] };
 
 const stages: Readonly<Record<string, (paths: readonly string[]) => Promise<Counts>>> = {
@@ -48,9 +49,26 @@ async function unit(paths: readonly string[]): Promise<Counts> {
   const alone = files.filter((file) => needsOwnProcess.test(file));
   const together = files.filter((file) => !needsOwnProcess.test(file));
   const options = ["--test-timeout=60000"];
-  // Starting a process for each of the others would take longer than they do.
-  const counts = await test(together, [...options, "--test-isolation=none"], unitTimeoutMs);
-  return sum(counts, await test(alone, options, unitTimeoutMs));
+  // Starting a process for each of the others would take longer than they do: they share two, since most wait a lot.
+  const shared = [...options, "--test-isolation=none"];
+  const logs = ["first", "second"].map((name) => join(scratch, `${name}.log`));
+  const [first = "", second = ""] = logs;
+  const counts = await Promise.all([
+    test(alone, options, unitTimeoutMs),
+    test(together.filter(waitsALot), shared, unitTimeoutMs, { log: first }),
+    test(
+      together.filter((file) => !waitsALot(file)),
+      shared,
+      unitTimeoutMs,
+      { log: second },
+    ),
+  ]);
+  for (const log of logs) process.stdout.write(existsSync(log) ? readFileSync(log, "utf8") : "");
+  return counts.reduce(sum);
+}
+
+function waitsALot(file: string): boolean {
+  return file.startsWith("src/api/") || file.startsWith("src/image/");
 }
 
 /** Files whose tests look at the process they run in, or change it: signals, descriptors, exit status. */
@@ -87,7 +105,7 @@ async function oneByOne(files: readonly string[], timeoutMs = e2eFileTimeoutMs, 
   let total = none;
   for (const file of files) {
     process.stdout.write(`\n${file}\n`);
-    total = sum(total, await test([file], ["--test-isolation=none"], timeoutMs, starts));
+    total = sum(total, await test([file], ["--test-isolation=none"], timeoutMs, { starts }));
   }
   return total;
 }
@@ -101,25 +119,30 @@ function isNamed(file: string, paths: readonly string[]): boolean {
   return paths.length === 0 || paths.some((path) => file.startsWith(path));
 }
 
-/** @param starts - how often it is tried where Node itself dies before any test has ended */
+interface TestRun {
+  /** How often it is tried where Node itself dies before any test has ended. */
+  readonly starts?: number;
+  /** File for what it prints, where several run at a time. */
+  readonly log?: string;
+}
+
 async function test(
   files: readonly string[],
   options: readonly string[],
   timeoutMs: number,
-  starts = 1,
+  { starts = 1, log }: TestRun = {},
 ): Promise<Counts> {
   if (files.length === 0) return none;
-  const countsPath = join(scratch, "counts.json");
-  rmSync(countsPath, { force: true });
+  const countsPath = join(scratch, `counts-${serial++}.json`);
   const reporters = [
     ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
     ...[`--test-reporter=${join(root, "test/count-reporter.ts")}`, `--test-reporter-destination=${countsPath}`],
   ];
-  const ok = await run([process.execPath, "--test", ...reporters, ...options, ...files], timeoutMs);
+  const ok = await run([process.execPath, "--test", ...reporters, ...options, ...files], timeoutMs, log);
   const counted = readCounts(countsPath);
   if (counted === undefined && starts > 1) {
     process.stdout.write("Node died before it could count: once more\n");
-    return test(files, options, timeoutMs, starts - 1);
+    return test(files, options, timeoutMs, { starts: starts - 1 });
   }
   const counts = counted ?? { ...none, failed: 1 };
   return !ok && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
@@ -134,12 +157,13 @@ function readCounts(path: string): Counts | undefined {
 }
 
 /** Runs a command in a process group of its own, which is killed when time is up; true when it ended with 0. */
-async function run(command: readonly string[], timeoutMs: number): Promise<boolean> {
+async function run(command: readonly string[], timeoutMs: number, log?: string): Promise<boolean> {
   const [file = "", ...args] = command;
+  const output = log === undefined ? "inherit" : openSync(log, "w");
   const child = spawn(file, args, {
     cwd: root,
     detached: true,
-    stdio: ["ignore", "inherit", "inherit"],
+    stdio: ["ignore", output, output],
     env: { ...process.env, PATH: `${bin}:${process.env.PATH ?? ""}:/usr/sbin:/sbin` },
   });
   const kill = (signal: NodeJS.Signals) => child.pid !== undefined && process.kill(-child.pid, signal);
