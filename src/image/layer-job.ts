@@ -88,10 +88,15 @@ class LayerWork {
     this.#job = job;
     this.#emit = emit;
     this.#ops = new LayerOps(job.whiteouts, job.plainPath === undefined ? job.source.offset : 0);
-    this.#recorder = job.recordPath === undefined ? undefined : new TarRecorder(job.recordPath);
+    this.#plainFd = job.plainPath === undefined ? undefined : openSync(job.plainPath, "w", 0o600);
+    try {
+      this.#recorder = job.recordPath === undefined ? undefined : new TarRecorder(job.recordPath);
+    } catch (error) {
+      if (this.#plainFd !== undefined) closeSync(this.#plainFd);
+      throw error;
+    }
     this.#visitor = new Members(this.#ops, job.want === "entries", this.#recorder);
     this.#reader = new TarReader(this.#visitor);
-    this.#plainFd = job.plainPath === undefined ? undefined : openSync(job.plainPath, "w", 0o600);
   }
 
   readPlain(): void {

@@ -48,8 +48,13 @@ export class TarRecorder {
 
   constructor(path: string) {
     this.#fd = openSync(path, "wx", 0o600);
-    // The head takes its place when the layer's sizes are known.
-    writeSync(this.#fd, Buffer.alloc(headBytes, " "));
+    try {
+      // The head takes its place when the layer's sizes are known.
+      writeSync(this.#fd, Buffer.alloc(headBytes, " "));
+    } catch (error) {
+      closeSync(this.#fd);
+      throw error;
+    }
     this.#beginPiece();
   }
 

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { lstatSync, mkdirSync, readdirSync, rmdirSync, unlinkSync } from "node:fs";
+import { lstatSync, mkdirSync, readdirSync, rmdirSync, statfsSync, unlinkSync } from "node:fs";
 import { unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
@@ -56,7 +56,8 @@ export class Trash {
   added(): void {
     this.#again = true;
     if (this.#fullSince === 0) this.#fullSince = Date.now();
-    this.#schedule();
+    if (isShort(this.directory)) void this.#empty().catch(() => {});
+    else this.#schedule();
   }
 
   /** Files are about to be made: deleting can wait. */
@@ -106,6 +107,12 @@ export class Trash {
     }
     this.#fullSince = 0;
   }
+}
+
+/** Whether less than a twentieth of the room or the inodes is left: then nothing that is deleted may wait. */
+function isShort(directory: string): boolean {
+  const { blocks, bavail, files, ffree } = statfsSync(directory);
+  return bavail * 20 < blocks || ffree * 20 < files;
 }
 
 /** None where somebody took the whole folder away. */

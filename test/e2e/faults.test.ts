@@ -241,7 +241,8 @@ describe("a full disk", () => {
   it("lets a daemon start, and something be removed to make room", { timeout }, async () => {
     assert.equal((await full.onggi(["create", "--name", "ballast", "host", "true"])).code, 0);
     const odd = oddArchive(ownFolder(), { reference: "odd:1", files: { program: randomBytes(2 ** 20) } });
-    assert.equal((await full.onggi(["load", "-i", odd])).code, 0);
+    const loaded = await full.onggi(["load", "-i", odd]);
+    assert.equal(loaded.code, 0, loaded.stderr);
     fill(0);
     try {
       await full.kill9();

@@ -57,7 +57,7 @@ async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
 
 if (import.meta.main) {
   const [root = "", start = "0"] = process.argv.slice(2);
-  const sink = markerSink(join(root, "layers"));
+  const sink = markerSink(join(root, "marked"));
   const platform = { os: "linux", architecture: "amd64" };
   const images = await openImages({ root, sink, usedBy: () => [], platform });
   for (let serial = Number(start); ; serial++) {

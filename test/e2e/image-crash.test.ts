@@ -23,7 +23,7 @@ describe("images under kill -9", () => {
         const loaded = said.filter(([what]) => what === "loaded").map(([, serial]) => serial);
         const removed = new Set(said.filter(([what]) => what === "removed").map(([, serial]) => serial));
 
-        const images = await openImages({ root, sink: markerSink(join(root, "layers")), usedBy: () => [], platform });
+        const images = await openImages({ root, sink: markerSink(join(root, "marked")), usedBy: () => [], platform });
 
         assert.deepEqual(
           images.repairs.filter((one) => !one.startsWith("removed ")),
@@ -53,7 +53,7 @@ async function assertSound(root: string, images: Awaited<ReturnType<typeof openI
   const all = await images.list();
   // One config and one manifest each, the upper layers, and the lower one that all share.
   assert.equal(blobs.length, all.length === 0 ? 0 : 3 * all.length + 1);
-  const layers = readdirSync(join(root, "layers"));
+  const layers = readdirSync(join(root, "marked"));
   assert.equal(layers.length, all.length === 0 ? 0 : all.length + 1);
   const others = readdirSync(join(root, "images")).filter((name) => !/^[^.].*\.json$/.test(name));
   assert.deepEqual(others, [".reserve"]);
