@@ -19,7 +19,9 @@ export const daemon = command({
     pidfile: flag.string({ help: "Write the daemon's process ID to this file" }),
     root: flag.string({ help: 'Where images and containers are kept (default "/var/lib/onggi")' }),
     runRoot: flag.string({ help: 'Where sockets are and what a reboot may take (default "/run/onggi")' }),
-    storageDriver: flag.string({ help: "Storage driver to use" }),
+    storageDriver: flag.string({
+      help: "Storage driver to use; onggi info lists all, with the reason where one can't work here",
+    }),
     storageOpt: flag.list({ help: "Tell storage drivers something (zfs.fsname=DATASET)" }),
     storageWarnPercent: flag.string({ help: "Warn when so much of the disk or of a limit is used (default 90)" }),
     subnet: flag.string({ help: "Subnet of the bridge (CIDR)" }),
